@@ -1,0 +1,164 @@
+//! Taking receipts in and answering look-ups: what `receipt` does, without HTTP around it (contract 1.2 and 1.3).
+
+use serde_json::{Value, json};
+
+use crate::auth::{AitError, AuthRefusal, Gatekeeper, ProofError, Purpose, SignedRequest};
+use crate::error_code::ErrorCode;
+use crate::intake::{IntakeError, PostedReceipt, parse_look_up};
+use crate::limits::{BODY_BYTES_MAX, PROOF_SKEW_S_MAX};
+use crate::metrics::{Metric, Tally};
+use crate::queue_message::QueueMessage;
+use crate::receipt::{ReceiptKey, StoredReceipt};
+use crate::stores::{Clock, NonceStore, ReceiptQueue, ReceiptStore, Registry, StoreError, TrustStore};
+
+/// Why a request was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The body is larger than anything we take; nothing of it was looked at.
+    #[error("body has {bytes} bytes")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+    },
+    /// The caller was not let in.
+    #[error(transparent)]
+    Auth(#[from] AuthRefusal),
+    /// The body is not a receipt.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The caller is not the recipient whom the receipt names.
+    #[error("caller is not the recipient")]
+    NotTheRecipient,
+    /// The two agents are not paired on this proxy.
+    #[error("agents are not paired")]
+    NotPaired,
+    /// The receipt is not on the queue, as far as we know.
+    #[error("receipt was not queued")]
+    Queue(#[source] StoreError),
+    /// A query parameter is missing.
+    #[error("query parameter {0} is missing")]
+    Query(&'static str),
+    /// The receipt could not be read.
+    #[error("receipt could not be read")]
+    Read(#[source] StoreError),
+}
+
+impl Refusal {
+    /// What the caller is told.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLarge { .. } => ErrorCode::ReceiptTooLarge,
+            Self::Auth(refusal) => refusal.code(),
+            Self::Intake(_) => ErrorCode::ReceiptInvalidInput,
+            Self::NotTheRecipient => ErrorCode::ReceiptForbidden,
+            Self::NotPaired => ErrorCode::AuthForbidden,
+            Self::Queue(_) => ErrorCode::ReceiptQueueFailed,
+            Self::Query(_) => ErrorCode::ReceiptInvalidQuery,
+            Self::Read(_) => ErrorCode::ReceiptReadFailed,
+        }
+    }
+
+    /// What else the caller may know; never anything of the inside (contract 1.4).
+    #[must_use]
+    pub fn details(&self) -> Option<Value> {
+        match self {
+            Self::Auth(AuthRefusal::Proof(ProofError::Skew { .. })) => {
+                Some(json!({ "maxSkewSeconds": PROOF_SKEW_S_MAX }))
+            }
+            Self::Auth(AuthRefusal::Unknown(agent)) => Some(json!({ "agentDid": agent })),
+            Self::Auth(AuthRefusal::RateLimited { retry_after_s, .. }) => {
+                Some(json!({ "retryAfterSeconds": retry_after_s }))
+            }
+            Self::Intake(error) => error.field().map(|field| json!({ "field": field })),
+            Self::Query(parameter) => Some(json!({ "parameter": parameter })),
+            Self::TooLarge { .. } => Some(json!({ "maxBytes": BODY_BYTES_MAX })),
+            Self::Auth(_) | Self::NotTheRecipient | Self::NotPaired | Self::Queue(_) | Self::Read(_) => None,
+        }
+    }
+
+    /// When repeating may help, in seconds, where we know it.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Auth(AuthRefusal::RateLimited { retry_after_s, .. }) => Some(*retry_after_s),
+            Self::Auth(_)
+            | Self::TooLarge { .. }
+            | Self::Intake(_)
+            | Self::NotTheRecipient
+            | Self::NotPaired
+            | Self::Queue(_)
+            | Self::Query(_)
+            | Self::Read(_) => None,
+        }
+    }
+}
+
+impl From<AitError> for Refusal {
+    fn from(error: AitError) -> Self {
+        Self::Auth(error.into())
+    }
+}
+
+/// Takes one receipt in. `Ok` means that it is durable.
+///
+/// # Errors
+///
+/// The first [`Refusal`] in the contract's order. The body is parsed early, so that its pair is read together with
+/// everything else that the chain asks; what is wrong with it is told only to an authenticated caller.
+pub async fn accept<O>(
+    gatekeeper: &Gatekeeper,
+    outside: &O,
+    request: &SignedRequest<'_>,
+    correlation_id: &str,
+    tally: &Tally,
+) -> Result<(), Refusal>
+where
+    O: TrustStore + NonceStore + Registry + ReceiptQueue + Clock + Sync,
+{
+    if request.body.len() > BODY_BYTES_MAX {
+        return Err(Refusal::TooLarge { bytes: request.body.len() });
+    }
+    let posted = PostedReceipt::parse(request.body);
+    let purpose = Purpose::Receipt { peer: posted.as_ref().ok().map(PostedReceipt::sender) };
+    let caller = gatekeeper.authenticate(outside, request, purpose, tally).await?;
+    let posted = posted?;
+    if posted.recipient() != caller.agent() {
+        return Err(Refusal::NotTheRecipient);
+    }
+    if !caller.is_paired() {
+        return Err(Refusal::NotPaired);
+    }
+    let message = QueueMessage::DeliveryReceipt(posted.accepted_at(outside.now_ms()));
+    outside.send(&message, correlation_id, 0).await.map_err(Refusal::Queue)?;
+    tally.count(Metric::ReceiptAccepted);
+    Ok(())
+}
+
+/// Looks one receipt up for the sender of its message. `None` if there is none, or its retention is over.
+///
+/// # Errors
+///
+/// The first [`Refusal`] in the contract's order.
+pub async fn look_up<O>(
+    gatekeeper: &Gatekeeper,
+    outside: &O,
+    request: &SignedRequest<'_>,
+    raw_query: &str,
+    tally: &Tally,
+) -> Result<Option<StoredReceipt>, Refusal>
+where
+    O: TrustStore + NonceStore + Registry + ReceiptStore + Clock + Sync,
+{
+    let asked = parse_look_up(raw_query);
+    let purpose = Purpose::Receipt { peer: asked.as_ref().ok().and_then(|asked| asked.recipient.as_ref()) };
+    let caller = gatekeeper.authenticate(outside, request, purpose, tally).await?;
+    let asked = asked.map_err(Refusal::Query)?;
+    if !caller.is_paired() {
+        return Err(Refusal::NotPaired);
+    }
+    let Some(request_id) = asked.request_id else { return Ok(None) };
+    let key = ReceiptKey { sender: caller.agent().clone(), request_id };
+    let found = outside.find(&key).await.map_err(Refusal::Read)?;
+    Ok(found.filter(|stored| outside.now_ms() / 1_000 < stored.expires_at_s))
+}

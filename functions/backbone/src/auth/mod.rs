@@ -1,0 +1,399 @@
+//! The auth chain: who is asking, in the contract's order with its codes (contract 5.9, design 6).
+
+mod access_memory;
+mod ait;
+mod crl;
+mod encoding;
+mod issuer;
+mod jws;
+mod keys;
+mod proof;
+mod rate;
+mod registry_memory;
+
+use futures_util::future::join;
+
+use self::access_memory::{AccessMemory, HeldYes};
+pub use self::ait::{Ait, AitError, Envelope, UnverifiedAit};
+use self::encoding::sha256;
+pub use self::issuer::Issuer;
+pub use self::proof::{ProofError, ProofHeaders, UnverifiedProof, VerifiedProof};
+use self::rate::RateMemory;
+use self::registry_memory::RegistryMemory;
+pub use self::registry_memory::{RegistryAges, RegistryUnknown};
+use crate::did::AgentDid;
+use crate::error_code::ErrorCode;
+use crate::id::Id;
+use crate::limits::{HEADER_BYTES_MAX, NONCE_LIFE_S};
+use crate::metrics::{Metric, Tally};
+use crate::stores::{
+    AccessAnswer, Clock, NonceClaim, NonceStore, Pair, Registry, StoreError, TrustAnswer, TrustQuestion,
+    TrustStore,
+};
+
+/// What to do when the registry's revocation list cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleBehavior {
+    /// Go on with what is known.
+    FailOpen,
+    /// Refuse everybody.
+    FailClosed,
+}
+
+/// How a deployment authenticates.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The registry that vouches for agents.
+    pub issuer: Issuer,
+    /// What an outage of the registry means.
+    pub stale: StaleBehavior,
+    /// From which age on, in milliseconds, the revocation list counts as missing (contract: 900,000).
+    pub crl_age_ms_max: u64,
+    /// Requests per agent and minute.
+    pub requests_per_minute: u32,
+}
+
+/// One request to be authenticated, as the client sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedRequest<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The path with its query, in each form in which the client may have signed it.
+    pub paths: &'a [&'a str],
+    /// `Authorization`
+    pub authorization: Option<&'a str>,
+    /// The proof's headers.
+    pub proof: ProofHeaders<'a>,
+    /// `X-Claw-Agent-Access`
+    pub access_token: Option<&'a str>,
+    /// The body, byte for byte.
+    pub body: &'a [u8],
+}
+
+/// What the request is for, as far as the chain must know.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose<'a> {
+    /// A socket: an agent without any pair may connect.
+    Connect,
+    /// A receipt or a look-up: the agent must have a pair.
+    Receipt {
+        /// The other agent that the body or the query names; whether the two are paired is read along.
+        peer: Option<&'a AgentDid>,
+    },
+}
+
+/// A caller who has been through the whole chain. Only [`Gatekeeper::authenticate`] makes one.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    agent: AgentDid,
+    paired: bool,
+}
+
+impl Authenticated {
+    /// Who is asking.
+    #[must_use]
+    pub const fn agent(&self) -> &AgentDid {
+        &self.agent
+    }
+
+    /// Whether the caller is paired with the peer of the [`Purpose`]; an agent always is with itself.
+    #[must_use]
+    pub const fn is_paired(&self) -> bool {
+        self.paired
+    }
+}
+
+/// Why somebody was not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthRefusal {
+    /// No `Authorization` header.
+    #[error("no authorization header")]
+    MissingToken,
+    /// Another scheme than `Claw`.
+    #[error("authorization is not of the form `Claw <token>`")]
+    InvalidScheme,
+    /// The registry's keys or revocation list are not to be had.
+    #[error("the registry's word is not to be had")]
+    RegistryUnknown(#[source] RegistryUnknown),
+    /// A store did not answer.
+    #[error("a store did not answer")]
+    Store(#[from] StoreError),
+    /// The registry did not answer about the access token.
+    #[error("the registry did not answer about the access token")]
+    AccessUnknown(#[source] StoreError),
+    /// The agent identity token does not hold.
+    #[error(transparent)]
+    Ait(#[from] AitError),
+    /// The proof does not hold.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// The nonce was used before.
+    #[error("nonce was used before")]
+    Replay,
+    /// The agent is revoked.
+    #[error("agent is revoked")]
+    AgentRevoked,
+    /// The agent's token is revoked.
+    #[error("agent identity token is revoked")]
+    AitRevoked,
+    /// The agent has no pair here.
+    #[error("agent {0} has no pair on this proxy")]
+    Unknown(AgentDid),
+    /// No access token.
+    #[error("no access token")]
+    AccessRequired,
+    /// The registry does not accept the access token.
+    #[error("access token refused by the registry")]
+    AccessInvalid,
+    /// Too many requests.
+    #[error("too many requests of agent {agent}")]
+    RateLimited {
+        /// Whose.
+        agent: AgentDid,
+        /// When to come back, in seconds.
+        retry_after_s: u64,
+    },
+}
+
+impl AuthRefusal {
+    /// What the caller is told.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::MissingToken => ErrorCode::AuthMissingToken,
+            Self::InvalidScheme => ErrorCode::AuthInvalidScheme,
+            Self::RegistryUnknown(_) | Self::Store(_) | Self::AccessUnknown(_) => {
+                ErrorCode::AuthDependencyUnavailable
+            }
+            Self::Ait(_) => ErrorCode::AuthInvalidAit,
+            Self::Proof(ProofError::Timestamp) => ErrorCode::AuthInvalidTimestamp,
+            Self::Proof(ProofError::Nonce) => ErrorCode::AuthInvalidNonce,
+            Self::Proof(ProofError::Skew { .. }) => ErrorCode::AuthTimestampSkew,
+            Self::Proof(ProofError::Missing | ProofError::BodyHash | ProofError::Signature) => {
+                ErrorCode::AuthInvalidProof
+            }
+            Self::Replay => ErrorCode::AuthReplay,
+            Self::AgentRevoked | Self::AitRevoked => ErrorCode::AuthRevoked,
+            Self::Unknown(_) => ErrorCode::AuthForbidden,
+            Self::AccessRequired => ErrorCode::AgentAccessRequired,
+            Self::AccessInvalid => ErrorCode::AgentAccessInvalid,
+            Self::RateLimited { .. } => ErrorCode::RateLimitExceeded,
+        }
+    }
+}
+
+/// Authenticates requests; keeps in memory what one instance may keep between them.
+#[derive(Debug)]
+pub struct Gatekeeper {
+    policy: Policy,
+    registry: RegistryMemory,
+    access: AccessMemory,
+    rates: RateMemory,
+}
+
+impl Gatekeeper {
+    /// A gatekeeper that remembers nothing yet.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            registry: RegistryMemory::default(),
+            access: AccessMemory::default(),
+            rates: RateMemory::default(),
+        }
+    }
+
+    /// How old this instance's knowledge of the registry is at `now_ms`; asks nobody.
+    #[must_use]
+    pub fn registry_ages(&self, now_ms: u64) -> RegistryAges {
+        self.registry.ages(now_ms)
+    }
+
+    /// Runs the chain. Steps are numbered as in contract 5.9; 1 and 18 are API Gateway's.
+    ///
+    /// # Errors
+    ///
+    /// The first refusal in the contract's order. A form that cannot be a token is refused before the registry's keys
+    /// are looked for, so that nonsense costs no question.
+    pub async fn authenticate<O>(
+        &self,
+        outside: &O,
+        request: &SignedRequest<'_>,
+        purpose: Purpose<'_>,
+        tally: &Tally,
+    ) -> Result<Authenticated, AuthRefusal>
+    where
+        O: TrustStore + NonceStore + Registry + Clock + Sync,
+    {
+        let now_ms = outside.now_ms();
+        let now_s = now_ms / 1_000;
+        // 2 to 5: the token.
+        let token = UnverifiedAit::parse(bearer(request.authorization)?)?;
+        let key = self
+            .registry
+            .key(outside, token.kid(), self.policy.stale, tally)
+            .await
+            .map_err(AuthRefusal::RegistryUnknown)?
+            .ok_or(AitError::UnknownKey)?;
+        let ait = token.verify(&key, &self.policy.issuer, now_s)?;
+        // 6 to 10: the proof.
+        let proof = UnverifiedProof::parse(request.proof, now_s)?.verify(
+            ait.proof_key(),
+            request.method,
+            request.paths,
+            request.body,
+        )?;
+        // 11 to 14: nonce and trust, asked together and answered in order.
+        let access = request.access_token.map(str::trim).filter(|token| is_usable(token));
+        let access_hash = access.map(|token| access_hash(&ait, token));
+        let pair = purpose.peer().map(|peer| Pair::of(ait.agent(), peer));
+        let question = TrustQuestion {
+            agent: ait.agent().clone(),
+            ait_jti: ait.jti(),
+            pair: pair.clone(),
+            access_hash: access_hash.clone(),
+        };
+        let nonce_hash = proof.nonce_hash();
+        let (nonce, trust) = join(
+            outside.claim_nonce(ait.agent(), &nonce_hash, now_s + NONCE_LIFE_S),
+            outside.trust(&question),
+        )
+        .await;
+        match nonce? {
+            NonceClaim::Claimed => {}
+            NonceClaim::Used => return Err(AuthRefusal::Replay),
+        }
+        let trust = trust?;
+        self.check_trust(outside, &ait, &trust, purpose, tally).await?;
+        // 15 and 16: the session.
+        let (Some(token), Some(hash)) = (access, access_hash) else {
+            return Err(AuthRefusal::AccessRequired);
+        };
+        self.check_access(outside, &ait, token, &hash, trust.access_accepted_at_ms, tally).await?;
+        // 17: the rate.
+        let agent = ait.agent().clone();
+        self.rates.count(outside, &agent, self.policy.requests_per_minute, tally).await.map_err(|over| {
+            AuthRefusal::RateLimited { agent: agent.clone(), retry_after_s: over.retry_after_s }
+        })?;
+        let paired = trust.paired || pair.is_some_and(|pair| pair.is_self());
+        Ok(Authenticated { agent, paired })
+    }
+
+    async fn check_trust<O>(
+        &self,
+        outside: &O,
+        ait: &Ait,
+        trust: &TrustAnswer,
+        purpose: Purpose<'_>,
+        tally: &Tally,
+    ) -> Result<(), AuthRefusal>
+    where
+        O: TrustStore + Registry + Clock,
+    {
+        if trust.agent_revoked {
+            return Err(AuthRefusal::AgentRevoked);
+        }
+        let listed = self
+            .registry
+            .is_listed(outside, ait.jti(), &self.policy, tally)
+            .await
+            .map_err(AuthRefusal::RegistryUnknown)?;
+        if trust.ait_revoked || listed {
+            return Err(AuthRefusal::AitRevoked);
+        }
+        match purpose {
+            Purpose::Receipt { .. } if !trust.known => Err(AuthRefusal::Unknown(ait.agent().clone())),
+            Purpose::Receipt { .. } | Purpose::Connect => Ok(()),
+        }
+    }
+
+    /// Asks the registry about an access token unless it said yes a short while ago.
+    async fn check_access<O>(
+        &self,
+        outside: &O,
+        ait: &Ait,
+        token: &str,
+        hash: &str,
+        row_at_ms: Option<u64>,
+        tally: &Tally,
+    ) -> Result<(), AuthRefusal>
+    where
+        O: NonceStore + Registry + Clock,
+    {
+        let now_ms = outside.now_ms();
+        let held = self.access.held(hash, row_at_ms, now_ms);
+        if held == HeldYes::Fresh {
+            return Ok(());
+        }
+        match outside.check_access(ait.agent(), ait.jti(), token).await {
+            Ok(AccessAnswer::Accepted) => {
+                self.access.keep(hash, now_ms);
+                // The row only spares other instances a question: without it they ask.
+                let _ = outside.remember_access(ait.agent(), hash, now_ms).await;
+                Ok(())
+            }
+            Ok(AccessAnswer::Refused) => {
+                self.access.forget(hash);
+                Err(AuthRefusal::AccessInvalid)
+            }
+            Err(_) if held == HeldYes::ForOutage && self.policy.stale == StaleBehavior::FailOpen => {
+                tally.count(Metric::RegistryStale);
+                Ok(())
+            }
+            Err(error) => Err(AuthRefusal::AccessUnknown(error)),
+        }
+    }
+}
+
+impl<'a> Purpose<'a> {
+    const fn peer(self) -> Option<&'a AgentDid> {
+        match self {
+            Self::Connect => None,
+            Self::Receipt { peer } => peer,
+        }
+    }
+}
+
+/// The token of `Claw <token>`: the scheme in exactly this case, one token without white space.
+fn bearer(header: Option<&str>) -> Result<&str, AuthRefusal> {
+    let header = header.map(str::trim).filter(|text| !text.is_empty()).ok_or(AuthRefusal::MissingToken)?;
+    let token = header
+        .strip_prefix("Claw")
+        .filter(|rest| rest.starts_with(char::is_whitespace))
+        .map(str::trim)
+        .filter(|token| is_usable(token))
+        .ok_or(AuthRefusal::InvalidScheme)?;
+    Ok(token)
+}
+
+fn is_usable(token: &str) -> bool {
+    !token.is_empty() && token.len() <= HEADER_BYTES_MAX && !token.contains(char::is_whitespace)
+}
+
+fn access_hash(ait: &Ait, token: &str) -> String {
+    let jti: Id = ait.jti();
+    sha256(&[ait.agent().as_str().as_bytes(), b"|", jti.to_string().as_bytes(), b"|", token.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_claw_scheme_passes() {
+        assert_eq!(bearer(Some(" Claw  a.b.c ")).unwrap(), "a.b.c");
+        assert!(matches!(bearer(None), Err(AuthRefusal::MissingToken)));
+        assert!(matches!(bearer(Some("  ")), Err(AuthRefusal::MissingToken)));
+        for header in [
+            "Bearer x",
+            "claw x",
+            "Claw",
+            "Claw ",
+            "Clawx",
+            "Claw a b",
+            &format!("Claw {}", "x".repeat(9_000)),
+        ] {
+            assert!(matches!(bearer(Some(header)), Err(AuthRefusal::InvalidScheme)), "{header}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! From the queue to a socket: what `consumer` does with a batch (design 4).
+//!
+//! The queue is the write-ahead log: nothing leaves it except handled, waiting in a mailbox, or buried with a reason.
+//! A push comes before its record, so a crash in between repeats the push, with the same frame id.
+
+mod one_receipt;
+mod retry;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+
+use self::one_receipt::deliver_states;
+use self::retry::{is_last_own_attempt, wait_s};
+use crate::connection::ConnectionRef;
+use crate::did::AgentDid;
+use crate::error_chain::ErrorChain;
+use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S, PUSHES_AT_ONCE};
+use crate::mailbox::{Drained, drain};
+use crate::metrics::{Metric, Tally};
+use crate::queue_message::{MessageDefect, QueueMessage};
+use crate::receipt::{Receipt, ReceiptKey};
+use crate::stores::{
+    Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, Gateway, ReceiptQueue,
+    ReceiptStore, StoreError,
+};
+
+/// All that delivering needs from outside.
+pub trait DeliveryOutside:
+    ReceiptStore + ConnectionStore + Gateway + ReceiptQueue + DeadLetters + Clock + Sync
+{
+}
+
+impl<O> DeliveryOutside for O where
+    O: ReceiptStore + ConnectionStore + Gateway + ReceiptQueue + DeadLetters + Clock + Sync
+{
+}
+
+/// A message as the queue shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedMessage {
+    /// The queue's id of it; a redrive gives a new one.
+    pub message_id: String,
+    /// The handle by which it is shown again.
+    pub receipt_handle: String,
+    /// The text that was sent.
+    pub body: String,
+    /// Its version attribute.
+    pub version: Option<String>,
+    /// Its correlation id attribute; the message's own id stands in where there is none.
+    pub correlation_id: Option<String>,
+    /// How often it has been received, this time included.
+    pub receive_count: u32,
+    /// When it was received first, in milliseconds since the Unix epoch.
+    pub first_seen_ms: u64,
+}
+
+impl QueuedMessage {
+    fn correlation_id(&self) -> &str {
+        self.correlation_id.as_deref().unwrap_or(&self.message_id)
+    }
+}
+
+/// What the queue is to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a message to be retried must be reported to the queue"]
+pub enum Verdict {
+    /// Delete it.
+    Done,
+    /// Show it again.
+    Retry,
+}
+
+/// The numbers of delivery that an operator may change.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliverySettings {
+    /// How long a receipt waits, and stays readable, in seconds.
+    pub retention_s: u64,
+}
+
+/// What became of one message.
+enum Outcome {
+    Done,
+    /// To be shown again after so many seconds.
+    Retry(u32),
+    Bury {
+        reason_code: &'static str,
+        reason: String,
+    },
+}
+
+/// One thing to do; several states of one receipt are one thing, done in their order.
+enum Work {
+    States(Vec<(usize, Receipt)>),
+    Drain(usize, ConnectionRef),
+    Close(usize, ConnectionRef),
+    Defect(usize, MessageDefect),
+}
+
+/// Handles a batch and says, message by message, what the queue is to do.
+///
+/// It cannot fail as a whole: a message that fails, or panics, does so alone. Whatever is to be shown again has had
+/// its own time set before this returns.
+pub async fn deliver_batch<O: DeliveryOutside>(
+    outside: &O,
+    settings: DeliverySettings,
+    batch: &[QueuedMessage],
+    tally: &Tally,
+) -> Vec<Verdict> {
+    let work = sort_out(batch);
+    let (receipts, agents) = what_to_read(&work);
+    let state = if agents.is_empty() {
+        Ok(DeliveryState::default())
+    } else {
+        outside.read_for_delivery(&receipts, &agents).await
+    };
+    let courier = Courier { outside, settings, batch, state: state.as_ref(), tally };
+    let outcomes: Vec<_> = stream::iter(work)
+        .map(|work| courier.do_alone(work))
+        .buffer_unordered(PUSHES_AT_ONCE)
+        .collect()
+        .await;
+    let mut verdicts = vec![Verdict::Done; batch.len()];
+    for (index, verdict) in outcomes.into_iter().flatten() {
+        verdicts[index] = verdict;
+    }
+    verdicts
+}
+
+/// Parses the batch and puts the states of one receipt together, oldest first.
+fn sort_out(batch: &[QueuedMessage]) -> Vec<Work> {
+    let mut states: BTreeMap<ReceiptKey, Vec<(usize, Receipt)>> = BTreeMap::new();
+    let mut work = Vec::new();
+    for (index, message) in batch.iter().enumerate() {
+        match QueueMessage::parse(&message.body, message.version.as_deref()) {
+            Ok(QueueMessage::DeliveryReceipt(receipt)) => {
+                states.entry(receipt.key()).or_default().push((index, receipt));
+            }
+            Ok(QueueMessage::Connected(connection) | QueueMessage::Drain(connection)) => {
+                work.push(Work::Drain(index, connection));
+            }
+            Ok(QueueMessage::Close(connection)) => work.push(Work::Close(index, connection)),
+            Err(defect) => work.push(Work::Defect(index, defect)),
+        }
+    }
+    work.extend(states.into_values().map(|mut states| {
+        states.sort_by_cached_key(|(_, receipt)| receipt.order());
+        Work::States(states)
+    }));
+    work
+}
+
+/// What the receipts of a batch need to know, each thing once. Drains read for themselves, page by page.
+fn what_to_read(work: &[Work]) -> (Vec<ReceiptKey>, Vec<AgentDid>) {
+    let mut receipts = Vec::new();
+    let mut agents = Vec::new();
+    for work in work {
+        if let Work::States(states) = work
+            && let Some((_, receipt)) = states.first()
+        {
+            receipts.push(receipt.key());
+            agents.push(receipt.sender.clone());
+        }
+    }
+    agents.sort_unstable();
+    agents.dedup();
+    (receipts, agents)
+}
+
+/// One batch under way.
+struct Courier<'a, O> {
+    outside: &'a O,
+    settings: DeliverySettings,
+    batch: &'a [QueuedMessage],
+    state: Result<&'a DeliveryState, &'a StoreError>,
+    tally: &'a Tally,
+}
+
+impl<O: DeliveryOutside> Courier<'_, O> {
+    /// Does one thing so that a panic in it stays in it.
+    async fn do_alone(&self, work: Work) -> Vec<(usize, Verdict)> {
+        let indices = work.indices();
+        let done = AssertUnwindSafe(self.do_work(work)).catch_unwind().await;
+        if let Ok(verdicts) = done {
+            return verdicts;
+        }
+        let mut verdicts = Vec::new();
+        for index in indices {
+            self.tally.count(Metric::RecordPanicked);
+            let outcome = Outcome::Retry(wait_s(&self.batch[index]));
+            verdicts.push((index, self.settle(index, outcome).await));
+        }
+        verdicts
+    }
+
+    async fn do_work(&self, work: Work) -> Vec<(usize, Verdict)> {
+        let outcomes = match work {
+            Work::States(states) => match self.state {
+                Ok(state) => deliver_states(self, state, states).await,
+                Err(error) => {
+                    tracing::warn!("the batch's state could not be read: {}", ErrorChain(error));
+                    states
+                        .into_iter()
+                        .map(|(index, _)| (index, Outcome::Retry(wait_s(&self.batch[index]))))
+                        .collect()
+                }
+            },
+            Work::Drain(index, connection) => vec![(index, self.drain(index, &connection).await)],
+            Work::Close(index, connection) => vec![(index, self.close(index, &connection).await)],
+            Work::Defect(index, defect) => {
+                let reason = defect.to_string();
+                vec![(index, Outcome::Bury { reason_code: defect.reason_code(), reason })]
+            }
+        };
+        let mut verdicts = Vec::with_capacity(outcomes.len());
+        for (index, outcome) in outcomes {
+            verdicts.push((index, self.settle(index, outcome).await));
+        }
+        verdicts
+    }
+
+    /// Carries an outcome out.
+    async fn settle(&self, index: usize, outcome: Outcome) -> Verdict {
+        let message = &self.batch[index];
+        let after_s = match outcome {
+            Outcome::Done => return Verdict::Done,
+            Outcome::Retry(after_s) => after_s,
+            Outcome::Bury { reason_code, reason } => match self.bury(message, reason_code, reason).await {
+                Ok(()) => return Verdict::Done,
+                Err(error) => {
+                    tracing::error!("a dead letter was not kept: {}", ErrorChain(&error));
+                    wait_s(message)
+                }
+            },
+        };
+        self.tally.count(Metric::RecordRetried);
+        if let Err(error) = self.outside.show_again(&message.receipt_handle, after_s).await {
+            // The queue's own visibility timeout applies instead.
+            tracing::warn!("a record's back-off was not set: {}", ErrorChain(&error));
+        }
+        Verdict::Retry
+    }
+
+    /// Puts a dead letter away for good.
+    async fn bury(
+        &self,
+        message: &QueuedMessage,
+        reason_code: &'static str,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        let letter = DeadLetter {
+            body: message.body.clone(),
+            reason_code,
+            reason,
+            receive_count: message.receive_count,
+            original_message_id: message.message_id.clone(),
+            first_seen_ms: message.first_seen_ms,
+            correlation_id: message.correlation_id().to_owned(),
+        };
+        self.outside.bury(&letter).await?;
+        self.tally.count(Metric::DeadLettered);
+        tracing::warn!(
+            reason.code = reason_code,
+            message.id = message.message_id,
+            correlation.id = letter.correlation_id,
+            "a message went to the dead-letter queue"
+        );
+        Ok(())
+    }
+
+    async fn drain(&self, index: usize, connection: &ConnectionRef) -> Outcome {
+        let message = &self.batch[index];
+        match drain(self.outside, connection, message, self.tally).await {
+            Drained::Finished => Outcome::Done,
+            Drained::After(delay_s) => self.go_on_later(message, connection, delay_s).await,
+            Drained::NotOpenYet if !is_last_own_attempt(message) => {
+                Outcome::Retry(CONNECTION_OPENING_RETRY_S)
+            }
+            Drained::NotOpenYet => self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await,
+            Drained::Failed(error) => {
+                tracing::warn!(
+                    correlation.id = message.correlation_id(),
+                    "a drain was interrupted: {}",
+                    ErrorChain(&error)
+                );
+                if is_last_own_attempt(message) {
+                    self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await
+                } else {
+                    Outcome::Retry(wait_s(message))
+                }
+            }
+        }
+    }
+
+    /// Has the mailbox drained by a message of its own.
+    async fn go_on_later(
+        &self,
+        message: &QueuedMessage,
+        connection: &ConnectionRef,
+        delay_s: u32,
+    ) -> Outcome {
+        let drain = QueueMessage::Drain(connection.clone());
+        match self.outside.send(&drain, message.correlation_id(), delay_s).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => {
+                tracing::warn!("a drain was not announced: {}", ErrorChain(&error));
+                Outcome::Retry(wait_s(message))
+            }
+        }
+    }
+
+    /// Closes a socket that should not be open any more.
+    async fn close(&self, index: usize, connection: &ConnectionRef) -> Outcome {
+        let opening = connection.may_be_opening(self.outside.now_ms());
+        match self.outside.close(&connection.connection_id).await {
+            Ok(Closed::Gone) if opening => Outcome::Retry(CONNECTION_OPENING_RETRY_S),
+            Ok(Closed::Closed | Closed::Gone) => Outcome::Done,
+            Err(error) => {
+                tracing::warn!("a socket could not be closed: {}", ErrorChain(&error));
+                Outcome::Retry(wait_s(&self.batch[index]))
+            }
+        }
+    }
+}
+
+impl Work {
+    fn indices(&self) -> Vec<usize> {
+        match self {
+            Self::States(states) => states.iter().map(|(index, _)| *index).collect(),
+            Self::Drain(index, _) | Self::Close(index, _) | Self::Defect(index, _) => vec![*index],
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One receipt's states, pushed, recorded, or left waiting (design 4.2 to 4.5).
+
+use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
+use crate::connection::ConnectionRow;
+use crate::error_chain::ErrorChain;
+use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
+use crate::mailbox::{Attempt, attempt_push};
+use crate::metrics::Metric;
+use crate::queue_message::QueueMessage;
+use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
+use crate::stores::{DeliveryState, Recorded, StoreError, Waiting};
+
+/// Handles the states of one receipt, oldest first, each against what the one before it has left.
+pub(super) async fn deliver_states<O: DeliveryOutside>(
+    courier: &Courier<'_, O>,
+    state: &DeliveryState,
+    states: Vec<(usize, Receipt)>,
+) -> Vec<(usize, Outcome)> {
+    let Some((_, first)) = states.first() else { return Vec::new() };
+    let mut parcel = Parcel {
+        courier,
+        revoked: state.revoked.contains(&first.sender),
+        connection: state.connections.get(&first.sender).cloned().unwrap_or_default(),
+        stored: state.receipts.get(&first.key()).cloned(),
+    };
+    let mut outcomes = Vec::with_capacity(states.len());
+    for (index, receipt) in states {
+        let message = &courier.batch[index];
+        let outcome = match parcel.deliver(message, receipt).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::warn!(
+                    correlation.id = message.correlation_id(),
+                    "a receipt could not be handled: {}",
+                    ErrorChain(&error)
+                );
+                Outcome::Retry(wait_s(message))
+            }
+        };
+        outcomes.push((index, outcome));
+    }
+    outcomes
+}
+
+/// One receipt under way, and what is known about its sender.
+struct Parcel<'a, O> {
+    courier: &'a Courier<'a, O>,
+    revoked: bool,
+    connection: ConnectionRow,
+    stored: Option<StoredReceipt>,
+}
+
+impl<O: DeliveryOutside> Parcel<'_, O> {
+    async fn deliver(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
+        let metric = match standing(&receipt, self.stored.as_ref()) {
+            Standing::New => return self.push_new(message, receipt).await,
+            // What is pushed is the stored state with its own time, not the repetition's.
+            Standing::RepeatOfWaiting => match self.stored.clone() {
+                Some(stored) => return self.push_waiting(message, stored.receipt).await,
+                None => Metric::ReceiptRepeated,
+            },
+            Standing::RepeatOfPushed => Metric::ReceiptRepeated,
+            Standing::Overtaken => Metric::ReceiptOvertaken,
+            Standing::OtherRecipient => Metric::ReceiptOtherRecipient,
+        };
+        self.courier.tally.count(metric);
+        Ok(Outcome::Done)
+    }
+
+    async fn push_new(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
+        let connection = self.connection.clone();
+        match self.attempt(&receipt, &connection).await? {
+            Attempt::Taken => {
+                let pushed = self.pushed(receipt);
+                self.record(pushed).await?;
+                Ok(Outcome::Done)
+            }
+            Attempt::Offline => {
+                self.wait(&receipt).await?;
+                self.look_again(message, receipt).await
+            }
+            Attempt::NotOpenYet if !is_last_own_attempt(message) => {
+                Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
+            }
+            Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
+            Attempt::NotOpenYet | Attempt::Failed => {
+                self.wait(&receipt).await?;
+                self.announce_drain(message, &receipt, &connection).await
+            }
+            Attempt::TooLarge => Ok(too_large()),
+        }
+    }
+
+    /// Pushes what its sender's mailbox holds already.
+    async fn push_waiting(
+        &mut self,
+        message: &QueuedMessage,
+        receipt: Receipt,
+    ) -> Result<Outcome, StoreError> {
+        let connection = self.connection.clone();
+        self.push_out_of_mailbox(message, receipt, &connection).await
+    }
+
+    /// Reads the connection once more after the receipt was put into the mailbox. A connection that appeared in
+    /// between may have found the mailbox empty, so what it missed is pushed now.
+    async fn look_again(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
+        if self.revoked {
+            return Ok(Outcome::Done);
+        }
+        let connection = self.courier.outside.connection(&receipt.sender).await?;
+        if connection.current(self.courier.outside.now_ms()).is_none() {
+            return Ok(Outcome::Done);
+        }
+        self.connection = connection.clone();
+        self.push_out_of_mailbox(message, receipt, &connection).await
+    }
+
+    async fn push_out_of_mailbox(
+        &mut self,
+        message: &QueuedMessage,
+        receipt: Receipt,
+        connection: &ConnectionRow,
+    ) -> Result<Outcome, StoreError> {
+        match self.attempt(&receipt, connection).await? {
+            Attempt::Taken => {
+                let pushed = self.pushed(receipt.clone());
+                self.record(pushed).await?;
+                self.courier.outside.stop_waiting(&receipt).await?;
+                Ok(Outcome::Done)
+            }
+            // It stays in the mailbox, and the next connection drains it.
+            Attempt::Offline => Ok(Outcome::Done),
+            Attempt::NotOpenYet if !is_last_own_attempt(message) => {
+                Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
+            }
+            Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
+            Attempt::NotOpenYet | Attempt::Failed => self.announce_drain(message, &receipt, connection).await,
+            Attempt::TooLarge => {
+                self.courier.outside.stop_waiting(&receipt).await?;
+                Ok(too_large())
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        receipt: &Receipt,
+        connection: &ConnectionRow,
+    ) -> Result<Attempt, StoreError> {
+        if self.revoked {
+            self.courier.tally.count(Metric::SenderRevoked);
+            return Ok(Attempt::Offline);
+        }
+        let Some(live) = connection.current(self.courier.outside.now_ms()) else {
+            return Ok(Attempt::Offline);
+        };
+        if connection.history.is_quarantined() {
+            self.courier.tally.count(Metric::Quarantined);
+            return Ok(Attempt::Offline);
+        }
+        let attempt = attempt_push(self.courier.outside, receipt, live, self.courier.tally).await?;
+        if attempt == Attempt::Offline {
+            // The other states of this receipt need not run into the same 410.
+            self.connection.live = None;
+        }
+        Ok(attempt)
+    }
+
+    /// Puts the receipt into the mailbox: the waiting item first, so that a row without a push always has one.
+    async fn wait(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
+        let row =
+            StoredReceipt { receipt: receipt.clone(), pushed_at_ms: None, expires_at_s: self.expires_at_s() };
+        let waiting = Waiting { receipt: receipt.clone(), expires_at_s: row.expires_at_s };
+        self.courier.outside.keep_waiting(&waiting).await?;
+        self.courier.tally.count(Metric::MailboxStored);
+        self.record(row).await
+    }
+
+    async fn record(&mut self, row: StoredReceipt) -> Result<(), StoreError> {
+        match self.courier.outside.record(&row).await? {
+            Recorded::Stored => self.stored = Some(row),
+            Recorded::Stale => self.courier.tally.count(Metric::ReceiptOvertaken),
+        }
+        Ok(())
+    }
+
+    /// Has the mailbox drained later, once whatever keeps API Gateway from taking frames is over.
+    async fn announce_drain(
+        &self,
+        message: &QueuedMessage,
+        receipt: &Receipt,
+        connection: &ConnectionRow,
+    ) -> Result<Outcome, StoreError> {
+        let Some(live) = &connection.live else { return Ok(Outcome::Done) };
+        let drain = QueueMessage::Drain(live.of(&receipt.sender));
+        self.courier.outside.send(&drain, message.correlation_id(), DRAIN_AFTER_FAILURE_DELAY_S).await?;
+        Ok(Outcome::Done)
+    }
+
+    fn pushed(&self, receipt: Receipt) -> StoredReceipt {
+        let pushed_at_ms = Some(self.courier.outside.now_ms());
+        StoredReceipt { receipt, pushed_at_ms, expires_at_s: self.expires_at_s() }
+    }
+
+    fn expires_at_s(&self) -> u64 {
+        self.courier.outside.now_ms() / 1_000 + self.courier.settings.retention_s
+    }
+}
+
+fn too_large() -> Outcome {
+    Outcome::Bury {
+        reason_code: "frame_too_large",
+        reason: "API Gateway refused the frame as too large".to_owned(),
+    }
+}

@@ -1,0 +1,28 @@
+//! Everything claw-backbone decides, and nothing else.
+//!
+//! This crate knows no AWS, no clock, no randomness and no environment: what it needs from outside comes through
+//! the traits of [`stores`], what time it is through [`stores::Clock`]. So the same code runs on AWS and in the
+//! deterministic simulator, and the part that verifies signatures stays small enough to audit.
+//!
+//! A receipt's way through the modules: [`auth`] says who is asking, [`intake`] reads what they send,
+//! [`acceptance`] puts it on the queue, [`delivery`] takes it from there to a socket, [`mailbox`] keeps it for a
+//! sender who is away. [`session`] is the life of one socket, [`frame`] what is said over it.
+
+pub mod acceptance;
+pub mod auth;
+pub mod connection;
+pub mod delivery;
+pub mod did;
+pub mod error_chain;
+pub mod error_code;
+pub mod frame;
+pub mod id;
+pub mod intake;
+pub mod limits;
+pub mod mailbox;
+pub mod metrics;
+pub mod queue_message;
+pub mod receipt;
+pub mod session;
+pub mod stores;
+pub mod timestamp;

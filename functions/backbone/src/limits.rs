@@ -1,0 +1,101 @@
+//! Every limit of the receipt path, its unit and where it comes from.
+//!
+//! "Design" is the architecture's list of numbers. Those that an operator may change are parameters of the
+//! template; their defaults live there.
+
+/// Largest accepted POST body (design: 413 above it).
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// A receipt's reason is cut to this many characters (design).
+pub const REASON_CHARS_MAX: usize = 1_000;
+
+/// How far a proof's timestamp may lie from our clock, either way (contract 5.4: 300 passes, 301 does not).
+pub const PROOF_SKEW_S_MAX: u64 = 300;
+
+/// How long a nonce is remembered.
+///
+/// A proof stamped [`PROOF_SKEW_S_MAX`] ahead is fresh for twice that time, so its nonce must be known for at
+/// least as long or it could be replayed; a minute is added for clocks that differ between instances.
+pub const NONCE_LIFE_S: u64 = 2 * PROOF_SKEW_S_MAX + 60;
+
+/// Longest accepted value of any header the chain reads. API Gateway passes 10 KB of headers at most; an AIT is
+/// below 1 KB. Longer ones are refused as malformed before anything is computed from them.
+pub const HEADER_BYTES_MAX: usize = 8 * 1024;
+
+/// How long a registry's yes to an access token stands (design 6).
+pub const ACCESS_FRESH_MS: u64 = 60_000;
+
+/// How long a yes is honoured while the registry cannot be reached, in fail-open (design 6).
+pub const ACCESS_OUTAGE_MS: u64 = 15 * 60_000;
+
+/// How long rows that registry events write (keys, age of the CRL) are kept in memory (design 6).
+pub const SNAPSHOT_MEMORY_MS: u64 = 60_000;
+
+/// The registry is asked for keys, and for the CRL, at most this often by one instance, whatever the `kid`.
+pub const REGISTRY_ASK_INTERVAL_MS: u64 = 60_000;
+
+/// How old a CRL that this instance fetched itself may get before it is fetched again (contract 5.6).
+pub const CRL_REFRESH_MS: u64 = 300_000;
+
+/// Keys older than this are fetched again, by the instance itself if nobody else did: twice the interval at which
+/// `registry-events` renews them, so that one missed round costs nothing.
+pub const KEYS_REFRESH_MS: u64 = 600_000;
+
+/// In fail-closed, keys older than this are not used (contract 5.5: cached for an hour).
+pub const KEYS_AGE_MS_MAX: u64 = 3_600_000;
+
+/// An instance adds its count to the shared one every so many requests (design 6).
+pub const RATE_REPORT_EVERY: u32 = 10;
+
+/// A 410 from a connection younger than this means "not open yet" (design 4).
+pub const CONNECTION_OPENING_MS: u64 = 15_000;
+
+/// When a record whose connection is not open yet is looked at again.
+pub const CONNECTION_OPENING_RETRY_S: u32 = 2;
+
+/// Pushes under way at once in one invocation (design 12).
+pub const PUSHES_AT_ONCE: usize = 10;
+
+/// Waiting receipts read and pushed per page of a drain (design 12).
+pub const DRAIN_PAGE: usize = 25;
+
+/// Pages that one invocation drains before it lets other senders in and continues by message.
+pub const DRAIN_PAGES_PER_INVOCATION: usize = 8;
+
+/// A drain starts another page only while at least this much of the invocation is left.
+pub const DRAIN_TIME_LEFT_MS_MIN: u64 = 12_000;
+
+/// A socket cannot be posted to before `$connect` has returned, so `connected` arrives a little later.
+pub const CONNECTED_DELAY_S: u32 = 1;
+
+/// After the last own attempt a receipt waits in the mailbox and the connection is drained this much later.
+pub const DRAIN_AFTER_FAILURE_DELAY_S: u32 = 60;
+
+/// First and longest wait of a record's back-off: doubling, with full jitter (design 12).
+pub const BACK_OFF_FIRST_S: u32 = 2;
+/// See [`BACK_OFF_FIRST_S`].
+pub const BACK_OFF_S_MAX: u32 = 300;
+
+/// From this receive on a receipt goes to the mailbox and no longer back to the queue (design 4). The queue
+/// itself gives up at the tenth.
+pub const RECEIVES_BEFORE_MAILBOX: u32 = 7;
+
+/// A connection displaced within this time of its own start counts as a quick supersede (design 5).
+pub const QUICK_SUPERSEDE_MS: u64 = 10_000;
+/// So many quick supersedes in a row are a reconnect war.
+pub const QUICK_SUPERSEDES_MAX: u32 = 3;
+/// How long newcomers are refused then.
+pub const RECONNECT_BRAKE_MS: u64 = 60_000;
+
+/// A connection that dies within this time of the start of a drain is taken to have died of it (design 4).
+pub const SHORT_LIFE_MS: u64 = 30_000;
+/// So many short lives within [`SHORT_LIVES_WINDOW_MS`] put a connector into quarantine.
+pub const SHORT_LIVES_MAX: u32 = 3;
+/// See [`SHORT_LIVES_MAX`].
+pub const SHORT_LIVES_WINDOW_MS: u64 = 5 * 60_000;
+/// How often a connector in quarantine is tried with one receipt. No longer than the queue can delay a message.
+pub const QUARANTINE_PROBE_MS: u64 = 15 * 60_000;
+
+/// Largest client frame that is looked at. API Gateway passes 128 KB in frames of 32 KB; nothing a connector says
+/// to this service that matters is longer than this.
+pub const CLIENT_FRAME_BYTES_MAX: usize = 128 * 1024;

@@ -1,0 +1,94 @@
+//! What is counted: one enum, so that no metric name is a stray string.
+
+use std::sync::Mutex;
+
+/// A counted event. The name is the metric's name; the unit is a count unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// A receipt was answered 202.
+    ReceiptAccepted,
+    /// A request was refused; the code is in the log line.
+    RequestRefused,
+    /// API Gateway took a frame.
+    Pushed,
+    /// API Gateway answered 410 for a connection that may still be opening.
+    PushNotOpenYet,
+    /// API Gateway answered 410: the connection is gone.
+    PushGone,
+    /// API Gateway answered 429, 5xx or nothing.
+    PushFailed,
+    /// API Gateway answered 403: a permission is missing.
+    PushForbidden,
+    /// A receipt was put into the mailbox.
+    MailboxStored,
+    /// A waiting receipt was pushed by a drain.
+    MailboxDrained,
+    /// A drain dropped a waiting receipt that its row shows as pushed or overtaken.
+    MailboxSettled,
+    /// A waiting receipt's retention was over before its sender came back: a loss.
+    RetentionOver,
+    /// A drain found that its connection is no longer the current one.
+    DrainOutdated,
+    /// A receipt repeated the stored state.
+    ReceiptRepeated,
+    /// A receipt was older than the stored state.
+    ReceiptOvertaken,
+    /// A receipt named another recipient than the stored one.
+    ReceiptOtherRecipient,
+    /// A receipt was held back because its sender is revoked.
+    SenderRevoked,
+    /// A receipt was held back because its sender's connectors die of receipts.
+    Quarantined,
+    /// A connector in quarantine was tried with one receipt.
+    QuarantineProbed,
+    /// A connector lived on after its probe: the quarantine is over.
+    QuarantineEnded,
+    /// A record went back to the queue.
+    RecordRetried,
+    /// A record panicked.
+    RecordPanicked,
+    /// A message went to the dead-letter queue; the reason is its attribute.
+    DeadLettered,
+    /// A socket was accepted.
+    Connected,
+    /// A socket was refused because its agent is revoked.
+    ConnectRevoked,
+    /// A socket was refused to stop two connectors from evicting each other.
+    ConnectBraked,
+    /// An older socket was displaced by a newer one.
+    Superseded,
+    /// A displaced socket could not be closed at once.
+    CloseRetried,
+    /// The rate counter's store failed; the instance counted on its own.
+    RateCountFailed,
+    /// The registry could not be reached, and what was known before was used.
+    RegistryStale,
+}
+
+/// Counts of one invocation.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<std::collections::BTreeMap<Metric, u64>>);
+
+impl Tally {
+    /// Counts one `metric`.
+    pub fn count(&self, metric: Metric) {
+        *self.counts().entry(metric).or_default() += 1;
+    }
+
+    /// How often `metric` was counted.
+    #[must_use]
+    pub fn of(&self, metric: Metric) -> u64 {
+        self.counts().get(&metric).copied().unwrap_or_default()
+    }
+
+    /// All that was counted, by name, leaving nothing behind.
+    #[must_use]
+    pub fn take(&self) -> Vec<(Metric, u64)> {
+        std::mem::take(&mut *self.counts()).into_iter().collect()
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<Metric, u64>> {
+        // A panic while counting leaves the map whole: there is nothing to lose by going on.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
