@@ -1,0 +1,170 @@
+//! What is remembered of an agent's requests for a short while.
+//!
+//! | `what`, beside `agentDid` | holds |
+//! |---|---|
+//! | `nonce#<hash>` | a used nonce: `seenBy`, the invocation that took it |
+//! | `access#<hash>` | the registry's yes to an access token: `acceptedAtMs` |
+//! | `rate#<minute>` | `requests` of that minute |
+//!
+//! Each has `expiresAt` in seconds, from which on it counts as absent: DynamoDB itself deletes days later.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use backbone::did::AgentDid;
+use backbone::limits::ACCESS_OUTAGE_MS;
+use backbone::stores::{NonceClaim, NonceStore, StoreError};
+
+use crate::attributes::{Item, Row, number, text};
+use crate::batch_read::ItemKey;
+use crate::outside::{Invocation, unavailable};
+use crate::settings::NONCES_TABLE;
+
+const AGENT: &str = "agentDid";
+const WHAT: &str = "what";
+const EXPIRES_AT: &str = "expiresAt";
+const SEEN_BY: &str = "seenBy";
+const ACCEPTED_AT: &str = "acceptedAtMs";
+const REQUESTS: &str = "requests";
+
+/// How long a count is kept after its minute, in seconds: instances report late.
+const COUNT_KEPT_S: u64 = 120;
+
+/// Where the yes to an access token is.
+pub(crate) fn access_key<'a>(table: &'a str, agent: &AgentDid, access_hash: &str) -> ItemKey<'a> {
+    ItemKey::new(table, [(AGENT, agent.to_string()), (WHAT, access_what(access_hash))])
+}
+
+/// When the registry said yes, unless that is over at `now_s`. What cannot be read is no yes.
+pub(crate) fn access_accepted_at_ms(item: &Item, now_s: u64) -> Option<u64> {
+    let row = Row { operation: "trust", item };
+    row.find_number(EXPIRES_AT).filter(|expires_at_s| now_s < *expires_at_s)?;
+    row.find_number(ACCEPTED_AT)
+}
+
+fn access_what(access_hash: &str) -> String {
+    format!("access#{access_hash}")
+}
+
+impl NonceStore for Invocation<'_> {
+    /// One conditional write. The SDK repeats a call whose answer was lost; the nonce is then taken by this very
+    /// invocation, which is no replay.
+    async fn claim_nonce(
+        &self,
+        agent: &AgentDid,
+        nonce_hash: &str,
+        expires_at_s: u64,
+    ) -> Result<NonceClaim, StoreError> {
+        const OPERATION: &str = "claim_nonce";
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+            .item(AGENT, text(agent.as_str()))
+            .item(WHAT, text(format!("nonce#{nonce_hash}")))
+            .item(SEEN_BY, text(self.request_id))
+            .item(EXPIRES_AT, number(expires_at_s))
+            .condition_expression("attribute_not_exists(agentDid) OR expiresAt <= :now")
+            .expression_attribute_values(":now", number(self.now_s()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send();
+        self.in_time(OPERATION, async {
+            let Err(error) = write.await else { return Ok(NonceClaim::Claimed) };
+            match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                    let seen_by = refused.item().and_then(|item| item.get(SEEN_BY)?.as_s().ok());
+                    let ours = seen_by.is_some_and(|seen_by| seen_by == self.request_id);
+                    Ok(if ours { NonceClaim::Claimed } else { NonceClaim::Used })
+                }
+                _ => Err(unavailable(OPERATION)(error)),
+            }
+        })
+        .await
+    }
+
+    async fn remember_access(
+        &self,
+        agent: &AgentDid,
+        access_hash: &str,
+        accepted_at_ms: u64,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "remember_access";
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+            .item(AGENT, text(agent.as_str()))
+            .item(WHAT, text(access_what(access_hash)))
+            .item(ACCEPTED_AT, number(accepted_at_ms))
+            .item(EXPIRES_AT, number((accepted_at_ms + ACCESS_OUTAGE_MS) / 1_000))
+            .send();
+        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+    }
+
+    async fn add_requests(&self, agent: &AgentDid, minute: u64, requests: u32) -> Result<u32, StoreError> {
+        const OPERATION: &str = "add_requests";
+        let write = self
+            .dynamodb()
+            .update_item()
+            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+            .key(AGENT, text(agent.as_str()))
+            .key(WHAT, text(format!("rate#{minute}")))
+            .update_expression("ADD #requests :requests SET expiresAt = :expiresAt")
+            .expression_attribute_names("#requests", REQUESTS)
+            .expression_attribute_values(":requests", number(requests))
+            .expression_attribute_values(":expiresAt", number((minute + 1) * 60 + COUNT_KEPT_S))
+            .return_values(ReturnValue::UpdatedNew)
+            .send();
+        self.in_time(OPERATION, async {
+            let answer = write.await.map_err(unavailable(OPERATION))?;
+            let total = answer.attributes.as_ref().and_then(|item| item.get(REQUESTS));
+            let total = total.and_then(|total: &AttributeValue| total.as_n().ok()?.parse().ok());
+            total.ok_or(StoreError::Corrupt { operation: OPERATION, what: REQUESTS })
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::stub::{Answer, NOW_MS, Stub};
+
+    fn agent() -> AgentDid {
+        AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").unwrap()
+    }
+
+    async fn claim(answer: Answer) -> Result<NonceClaim, StoreError> {
+        let stub = Stub::answering([answer]).await;
+        stub.invocation().claim_nonce(&agent(), "h", NOW_MS / 1_000 + 660).await
+    }
+
+    #[tokio::test]
+    async fn a_nonce_is_used_up_by_others_and_not_by_our_own_repetition() {
+        assert_eq!(claim(Answer::ok(&json!({}))).await.unwrap(), NonceClaim::Claimed);
+        let taken_by = |who: &str| Answer::condition_failed(&json!({ "seenBy": { "S": who } }));
+        assert_eq!(claim(taken_by("our-request")).await.unwrap(), NonceClaim::Claimed);
+        assert_eq!(claim(taken_by("another")).await.unwrap(), NonceClaim::Used);
+        assert_eq!(claim(Answer::condition_failed(&json!({}))).await.unwrap(), NonceClaim::Used);
+        assert!(claim(Answer::Http(400, "{}".to_owned())).await.is_err(), "an unknown answer is no claim");
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_does_not_use_the_nonce_up() {
+        let ours = Answer::condition_failed(&json!({ "seenBy": { "S": "our-request" } }));
+        let stub = Stub::answering([Answer::HangUp, ours]).await;
+        let claimed = stub.invocation().claim_nonce(&agent(), "h", NOW_MS / 1_000 + 660).await;
+        assert_eq!(claimed.unwrap(), NonceClaim::Claimed);
+        assert_eq!(stub.seen().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_total_of_a_minute_comes_back() {
+        let stub =
+            Stub::answering([Answer::ok(&json!({ "Attributes": { "requests": { "N": "42" } } }))]).await;
+        assert_eq!(stub.invocation().add_requests(&agent(), 29_583_333, 10).await.unwrap(), 42);
+        let values = &stub.bodies()[0]["ExpressionAttributeValues"];
+        assert_eq!(values[":expiresAt"]["N"], "1775000160", "two minutes after the minute's end");
+    }
+}

@@ -1,0 +1,118 @@
+//! The receipts queue.
+
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityError;
+use aws_sdk_sqs::types::MessageAttributeValue;
+use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
+use backbone::stores::{ReceiptQueue, StoreError};
+
+use crate::outside::{Invocation, unavailable};
+use crate::settings::RECEIPTS_QUEUE_URL;
+
+/// The attribute with the version of a message.
+pub const VERSION_ATTRIBUTE: &str = "version";
+/// The attribute with the id that follows a receipt through the system.
+pub const CORRELATION_ID_ATTRIBUTE: &str = "correlationId";
+
+/// A text as a message attribute.
+pub(crate) fn attribute(value: impl Into<String>) -> MessageAttributeValue {
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
+        .expect("it has a data type, which is all that is required")
+}
+
+impl ReceiptQueue for Invocation<'_> {
+    async fn send(
+        &self,
+        message: &QueueMessage,
+        correlation_id: &str,
+        delay_s: u32,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "send";
+        let sending = self
+            .aws
+            .clients
+            .sqs()
+            .send_message()
+            .queue_url(self.setting(OPERATION, RECEIPTS_QUEUE_URL)?)
+            .message_body(message.to_body())
+            .delay_seconds(seconds(delay_s))
+            .message_attributes(VERSION_ATTRIBUTE, attribute(MESSAGE_VERSION))
+            .message_attributes(CORRELATION_ID_ATTRIBUTE, attribute(correlation_id))
+            .send();
+        self.in_time(OPERATION, async { sending.await.map(drop).map_err(unavailable(OPERATION)) }).await
+    }
+
+    /// A handle whose message is gone, or is no longer ours, leaves nothing to do.
+    async fn show_again(&self, receipt_handle: &str, after_s: u32) -> Result<(), StoreError> {
+        const OPERATION: &str = "show_again";
+        let change = self
+            .aws
+            .clients
+            .sqs()
+            .change_message_visibility()
+            .queue_url(self.setting(OPERATION, RECEIPTS_QUEUE_URL)?)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(seconds(after_s))
+            .send();
+        self.in_time(OPERATION, async {
+            match change.await {
+                Ok(_) => Ok(()),
+                Err(error) if error.as_service_error().is_some_and(is_gone) => Ok(()),
+                Err(error) => Err(unavailable(OPERATION)(error)),
+            }
+        })
+        .await
+    }
+}
+
+/// AWS puts a namespace before some of these codes.
+fn is_gone(error: &ChangeMessageVisibilityError) -> bool {
+    let code = error.code().and_then(|code| code.rsplit('.').next());
+    matches!(code, Some("MessageNotInflight" | "ReceiptHandleIsInvalid" | "InvalidParameterValue"))
+}
+
+fn seconds(seconds: u32) -> i32 {
+    i32::try_from(seconds).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use backbone::connection::ConnectionRef;
+    use backbone::did::AgentDid;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::stub::{Answer, Stub};
+
+    #[tokio::test]
+    async fn a_message_carries_its_version_and_its_correlation_id() {
+        let agent = AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").unwrap();
+        let connection = ConnectionRef { agent, connection_id: "c=".to_owned(), connected_at_ms: 0 };
+        let message = QueueMessage::Connected(connection);
+        let stub = Stub::answering([Answer::ok(&json!({ "MessageId": "m" }))]).await;
+        stub.invocation().send(&message, "corr", 1).await.unwrap();
+        let body = &stub.bodies()[0];
+        assert_eq!(body["MessageBody"], Value::from(message.to_body()));
+        assert_eq!(body["DelaySeconds"], 1);
+        assert_eq!(body["MessageAttributes"]["version"]["StringValue"], "1");
+        assert_eq!(body["MessageAttributes"]["correlationId"]["StringValue"], "corr");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_gone_needs_no_more_hiding() {
+        let refused = |kind: &str| Answer::Http(400, json!({ "__type": kind, "message": "no" }).to_string());
+        for (kind, ok) in [
+            ("com.amazonaws.sqs#ReceiptHandleIsInvalid", true),
+            ("com.amazonaws.sqs#MessageNotInflight", true),
+            ("AWS.SimpleQueueService.MessageNotInflight", true),
+            ("com.amazonaws.sqs#InvalidParameterValue", true),
+            ("com.amazonaws.sqs#QueueDoesNotExist", false),
+        ] {
+            let stub = Stub::answering([refused(kind)]).await;
+            assert_eq!(stub.invocation().show_again("handle", 4).await.is_ok(), ok, "{kind}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The receipts table: the latest state of each receipt, and the mailboxes. Its items are in
+//! [`receipt_items`](crate::receipt_items).
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use backbone::did::AgentDid;
+use backbone::error_chain::ErrorChain;
+use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
+use backbone::stores::{DeliveryState, ReceiptStore, Recorded, StoreError, Waiting};
+
+use crate::attributes::{Item, Row, number, text};
+use crate::batch_read::{ItemKey, read_items};
+use crate::connections_table::{AGENT, connection_key, connection_row};
+use crate::outside::{Invocation, unavailable};
+use crate::receipt_items::{
+    ITEM, SENDER, WAITING_PREFIX, stored_item, stored_key, stored_receipt, waiting_item, waiting_item_name,
+    waiting_receipt,
+};
+use crate::settings::{CONNECTIONS_TABLE, RECEIPTS_TABLE, TRUST_TABLE};
+use crate::trust_table::{KEY, agent_key};
+
+/// The condition of a state that was pushed. The same state may be written again: it may have waited before.
+const IF_NOT_LATER: &str = "attribute_not_exists(processedAt) OR processedAt < :processedAt \
+     OR (processedAt = :processedAt AND frameId <= :frameId)";
+
+/// The condition of a state that waits. It does not replace the same state once that is pushed: of two consumers of
+/// one event, the one that found the sender offline must not undo what the other has done.
+const IF_NOT_LATER_NOR_PUSHED: &str = "attribute_not_exists(processedAt) OR processedAt < :processedAt \
+     OR (processedAt = :processedAt AND (frameId < :frameId \
+     OR (frameId = :frameId AND attribute_not_exists(pushedAt))))";
+
+/// Pages of a mailbox that are read at most for one page that can be used.
+const WAITING_PAGES_MAX: u32 = 20;
+
+impl ReceiptStore for Invocation<'_> {
+    /// An item that cannot be read is logged and counts as absent, so that it fails nothing but what it is about: its
+    /// receipt is pushed again, and [`record`](ReceiptStore::record) decides whether it is replaced.
+    async fn read_for_delivery(
+        &self,
+        receipts: &[ReceiptKey],
+        agents: &[AgentDid],
+    ) -> Result<DeliveryState, StoreError> {
+        const OPERATION: &str = "read_for_delivery";
+        let receipts_table = self.setting(OPERATION, RECEIPTS_TABLE)?;
+        let connections_table = self.setting(OPERATION, CONNECTIONS_TABLE)?;
+        let trust_table = self.setting(OPERATION, TRUST_TABLE)?;
+        let receipt_keys = receipts.iter().map(|key| stored_key(receipts_table, key));
+        let connection_keys = agents.iter().map(|agent| connection_key(connections_table, agent));
+        let revocation_keys = agents.iter().map(|agent| ItemKey::new(trust_table, [(KEY, agent_key(agent))]));
+        let keys: Vec<_> = receipt_keys.chain(connection_keys).chain(revocation_keys).collect();
+        let found = self.in_time(OPERATION, read_items(self.dynamodb(), OPERATION, keys)).await?;
+
+        let rows = |table| rows_of(&found, table, OPERATION);
+        let revoked: Vec<_> = rows(trust_table).filter_map(|row| row.find_text(KEY)).collect();
+        Ok(DeliveryState {
+            connections: rows(connections_table)
+                .filter_map(|row| {
+                    readable(
+                        row.parse(AGENT, AgentDid::parse).and_then(|agent| Ok((agent, connection_row(row)?))),
+                    )
+                })
+                .collect(),
+            receipts: rows(receipts_table)
+                .filter_map(|row| readable(stored_receipt(row)))
+                .map(|stored| (stored.receipt.key(), stored))
+                .collect(),
+            revoked: agents
+                .iter()
+                .filter(|agent| revoked.contains(&agent_key(agent).as_str()))
+                .cloned()
+                .collect(),
+        })
+    }
+
+    /// A state is later if its time is, at the same time if its frame id is larger, and the same state if it is pushed
+    /// and the other waits.
+    async fn record(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+        const OPERATION: &str = "record";
+        let condition = if row.pushed_at_ms.is_some() { IF_NOT_LATER } else { IF_NOT_LATER_NOR_PUSHED };
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
+            .set_item(Some(stored_item(row)))
+            .condition_expression(condition)
+            .expression_attribute_values(":processedAt", number(row.receipt.processed_at_ms))
+            .expression_attribute_values(":frameId", text(row.receipt.frame_id().to_string()))
+            .send();
+        self.in_time(OPERATION, async {
+            let Err(error) = write.await else { return Ok(Recorded::Stored) };
+            match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Recorded::Stale),
+                _ => Err(unavailable(OPERATION)(error)),
+            }
+        })
+        .await
+    }
+
+    /// Two states of one receipt at the same millisecond share an item: the one with the larger frame id, which is the
+    /// later, has it.
+    async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
+        const OPERATION: &str = "keep_waiting";
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
+            .set_item(Some(waiting_item(waiting)))
+            .condition_expression("attribute_not_exists(frameId) OR frameId <= :frameId")
+            .expression_attribute_values(":frameId", text(waiting.receipt.frame_id().to_string()))
+            .send();
+        self.in_time(OPERATION, async {
+            let Err(error) = write.await else { return Ok(()) };
+            match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(unavailable(OPERATION)(error)),
+            }
+        })
+        .await
+    }
+
+    /// Removes the item only while it is this state's; see [`keep_waiting`](ReceiptStore::keep_waiting).
+    async fn stop_waiting(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        const OPERATION: &str = "stop_waiting";
+        let write = self
+            .dynamodb()
+            .delete_item()
+            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
+            .key(SENDER, text(receipt.sender.as_str()))
+            .key(ITEM, text(waiting_item_name(receipt)))
+            .condition_expression("frameId = :frameId")
+            .expression_attribute_values(":frameId", text(receipt.frame_id().to_string()))
+            .send();
+        self.in_time(OPERATION, async {
+            let Err(error) = write.await else { return Ok(()) };
+            match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(unavailable(OPERATION)(error)),
+            }
+        })
+        .await
+    }
+
+    /// Items that cannot be read are logged and passed over, and the page is filled from behind them: they must not
+    /// keep a mailbox shut. DynamoDB removes them when their retention is over.
+    async fn waiting(&self, agent: &AgentDid, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        const OPERATION: &str = "waiting";
+        let table = self.setting(OPERATION, RECEIPTS_TABLE)?;
+        self.in_time(OPERATION, async {
+            let mut waiting = Vec::new();
+            let mut last_key = None;
+            for _ in 0..WAITING_PAGES_MAX {
+                let missing = limit - waiting.len();
+                let (items, next_key) = self.waiting_page(table, agent, missing, last_key).await?;
+                let rows = items.iter().map(|item| Row { operation: OPERATION, item });
+                waiting.extend(rows.filter_map(|row| readable(waiting_receipt(row))));
+                last_key = next_key;
+                if waiting.len() == limit || last_key.is_none() {
+                    break;
+                }
+            }
+            Ok(waiting)
+        })
+        .await
+    }
+
+    async fn find(&self, key: &ReceiptKey) -> Result<Option<StoredReceipt>, StoreError> {
+        const OPERATION: &str = "find";
+        let read = self
+            .dynamodb()
+            .get_item()
+            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
+            .key(SENDER, text(key.sender.as_str()))
+            .key(ITEM, text(key.request_id.to_string()))
+            .consistent_read(true)
+            .send();
+        let answer = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+        answer.item.map(|item| stored_receipt(Row { operation: OPERATION, item: &item })).transpose()
+    }
+}
+
+impl Invocation<'_> {
+    /// Items of a mailbox, oldest first, and where to go on.
+    async fn waiting_page(
+        &self,
+        table: &str,
+        agent: &AgentDid,
+        limit: usize,
+        after: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+        let read = self
+            .dynamodb()
+            .query()
+            .table_name(table)
+            .key_condition_expression("senderAgentDid = :sender AND begins_with(#item, :waiting)")
+            .expression_attribute_names("#item", ITEM)
+            .expression_attribute_values(":sender", text(agent.as_str()))
+            .expression_attribute_values(":waiting", text(WAITING_PREFIX))
+            .consistent_read(true)
+            .scan_index_forward(true)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(after)
+            .send();
+        let page = read.await.map_err(unavailable("waiting"))?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key.filter(|key| !key.is_empty())))
+    }
+}
+
+fn rows_of<'a>(
+    found: &'a HashMap<String, Vec<Item>>,
+    table: &'a str,
+    operation: &'static str,
+) -> impl Iterator<Item = Row<'a>> {
+    found.get(table).into_iter().flatten().map(move |item| Row { operation, item })
+}
+
+/// What was read, or nothing and a line for the operator.
+fn readable<T>(read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(|error| tracing::error!("passed over: {}", ErrorChain(error))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::receipt_items::tests::receipt;
+    use crate::stub::{Answer, Stub};
+
+    fn stored(pushed_at_ms: Option<u64>) -> StoredReceipt {
+        StoredReceipt { receipt: receipt(Some("x")), pushed_at_ms, expires_at_s: 9 }
+    }
+
+    /// An item as DynamoDB writes it.
+    fn wire(item: &Item) -> Value {
+        let attribute = |value: &AttributeValue| match (value.as_s(), value.as_n()) {
+            (Ok(text), _) => json!({ "S": text }),
+            (_, Ok(number)) => json!({ "N": number }),
+            (Err(_), Err(_)) => panic!("all our attributes are texts and numbers"),
+        };
+        item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
+    }
+
+    fn page(items: &[Value], goes_on: bool) -> Answer {
+        let mut page = json!({ "Items": items, "Count": items.len() });
+        if goes_on {
+            page["LastEvaluatedKey"] =
+                json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#1#x" } });
+        }
+        Answer::ok(&page)
+    }
+
+    #[tokio::test]
+    async fn a_lost_race_is_an_outcome() {
+        let stub = Stub::answering([Answer::ok(&json!({})), Answer::condition_failed(&json!({}))]).await;
+        assert_eq!(stub.invocation().record(&stored(Some(7))).await.unwrap(), Recorded::Stored);
+        assert_eq!(stub.invocation().record(&stored(None)).await.unwrap(), Recorded::Stale);
+        let conditions: Vec<_> =
+            stub.bodies().iter().map(|body| body["ConditionExpression"].clone()).collect();
+        assert!(!conditions[0].as_str().unwrap().contains("pushedAt"), "a pushed state replaces itself");
+        assert!(conditions[1].as_str().unwrap().contains("attribute_not_exists(pushedAt)"));
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_gives_and_takes_one_state_only() {
+        let stub = Stub::answering([Answer::condition_failed(&json!({}))]).await;
+        let waiting = Waiting { receipt: receipt(None), expires_at_s: 9 };
+        stub.invocation().keep_waiting(&waiting).await.unwrap();
+        stub.invocation().stop_waiting(&waiting.receipt).await.unwrap();
+        for body in stub.bodies() {
+            assert_eq!(
+                body["ExpressionAttributeValues"][":frameId"]["S"],
+                receipt(None).frame_id().to_string()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_item_that_cannot_be_read_does_not_keep_a_mailbox_shut() {
+        let good = wire(&waiting_item(&Waiting { receipt: receipt(None), expires_at_s: 9 }));
+        let bad = json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#0#x" } });
+        let stub = Stub::answering([
+            page(&[bad.clone(), bad], true),
+            page(std::slice::from_ref(&good), true),
+            page(&[good], false),
+        ])
+        .await;
+        let waiting = stub.invocation().waiting(&receipt(None).sender, 2).await.unwrap();
+        assert_eq!(waiting.len(), 2);
+        let bodies = stub.bodies();
+        let limits: Vec<_> = bodies.iter().map(|body| body["Limit"].clone()).collect();
+        assert_eq!(limits, [2, 2, 1]);
+        assert_eq!(bodies[0]["ConsistentRead"], true);
+        assert_eq!(bodies[1]["ExclusiveStartKey"]["item"]["S"], "waiting#1#x");
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_read_in_one_call_and_a_broken_item_fails_nobody_else() {
+        let one = receipt(None);
+        let mut broken = wire(&stored_item(&stored(None)));
+        broken["status"] = json!({ "S": "?" });
+        let answer = json!({ "Responses": {
+            "receipts": [wire(&stored_item(&stored(Some(7)))), broken],
+            "connections": [
+                { "agentDid": { "S": one.sender.as_str() }, "connectionId": { "S": "c=" },
+                  "connectedAt": { "N": "1" }, "leaseExpiresAt": { "N": "2" } },
+                { "agentDid": { "S": one.recipient.as_str() }, "connectionId": { "S": "half" } },
+            ],
+            "trust": [{ "key": { "S": format!("agent#{}", one.recipient) } }],
+        } });
+        let stub = Stub::answering([Answer::ok(&answer)]).await;
+        let agents = [one.sender.clone(), one.recipient.clone()];
+        let state = stub.invocation().read_for_delivery(&[one.key(), one.key()], &agents).await.unwrap();
+        assert_eq!(state.receipts.get(&one.key()), Some(&stored(Some(7))));
+        assert_eq!(state.connections.keys().collect::<Vec<_>>(), [&one.sender]);
+        assert_eq!(state.revoked.into_iter().collect::<Vec<_>>(), [one.recipient]);
+        assert_eq!(stub.seen().len(), 1);
+    }
+}

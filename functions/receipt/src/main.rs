@@ -1,0 +1,33 @@
+//! The `receipt` function. Wiring only.
+
+use backbone::metrics::Tally;
+use backbone_aws::settings::Settings;
+use backbone_aws::{Aws, log};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_http::lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use receipt::handler::ReceiptFunction;
+use receipt::http_event::HttpEvent;
+
+const SERVICE: &str = "receipt";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let env = |name: &str| std::env::var(name).ok();
+    log::start(SERVICE, &env);
+    let aws = Aws::new(Settings::from_env(&env, &receipt::SETTINGS)?)?;
+    let function = ReceiptFunction::from_settings(aws.settings())?;
+    run(service_fn(|event| handle(&aws, &function, event))).await
+}
+
+async fn handle(
+    aws: &Aws,
+    function: &ReceiptFunction,
+    event: LambdaEvent<HttpEvent>,
+) -> Result<ApiGatewayV2httpResponse, Error> {
+    let LambdaEvent { payload, context } = event;
+    let invocation = aws.invocation(&context.request_id, context.deadline);
+    let tally = Tally::default();
+    let answer = function.handle(&invocation, &payload, &context.request_id, &tally).await;
+    aws.emit(SERVICE, &tally);
+    Ok(answer)
+}
