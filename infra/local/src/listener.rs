@@ -1,0 +1,57 @@
+//! Serving one router on one loopback port until SIGTERM.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long open requests may take to finish once we were told to stop. A request that a simulated outage holds
+/// back never finishes, so there has to be an end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Takes the port and says in one line on stdout where it listens: with port 0 nobody could know otherwise.
+///
+/// # Errors
+///
+/// When the address is taken or is not ours.
+#[expect(clippy::print_stdout, reason = "the line that tells the port")]
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on {}", listener.local_addr()?);
+    Ok(listener)
+}
+
+/// Serves `router` until SIGTERM or SIGINT, then lets open requests finish, for two seconds at most.
+///
+/// # Errors
+///
+/// When the signals cannot be watched.
+pub async fn serve_until_stopped(listener: TcpListener, router: Router) -> io::Result<()> {
+    let (mut terminated, mut interrupted) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, mut stopping) = tokio::sync::watch::channel(());
+    let listener = listener.tap_io(|stream| {
+        // Small frames both ways: Nagle's algorithm would hold them back up to 40 ms. A socket that refuses the
+        // option is slower, not wrong.
+        let _ = stream.set_nodelay(true);
+    });
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        drop(stop);
+    });
+    tokio::select! {
+        result = served => result,
+        () = async {
+            // Fails when the sender is dropped, which is the signal.
+            let _ = stopping.changed().await;
+            tokio::time::sleep(GRACE).await;
+        } => Ok(()),
+    }
+}

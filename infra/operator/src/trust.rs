@@ -1,0 +1,161 @@
+//! `operator trust`: pairs and revocations.
+
+use std::fmt;
+
+use backbone::did::AgentDid;
+use backbone::stores::StoreError;
+use backbone::timestamp::to_iso;
+use backbone_aws::settings::{Settings, SettingsError, TRUST_TABLE};
+use backbone_aws::{AgentTrust, Aws, PairChange};
+use clap::{Args, Subcommand};
+
+/// The longest a command may take, in milliseconds.
+const TIME_LIMIT_MS: u64 = 30_000;
+
+/// Whose table, and what to do with it.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The trust table; the stack's output `TrustTable`.
+    #[arg(long, env = TRUST_TABLE)]
+    trust_table: String,
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Allow two agents to send each other receipts.
+    Pair {
+        /// One agent's DID.
+        #[arg(value_parser = agent_did)]
+        one: AgentDid,
+        /// The other's.
+        #[arg(value_parser = agent_did)]
+        other: AgentDid,
+    },
+    /// No longer allow it.
+    Unpair {
+        /// One agent's DID.
+        #[arg(value_parser = agent_did)]
+        one: AgentDid,
+        /// The other's.
+        #[arg(value_parser = agent_did)]
+        other: AgentDid,
+    },
+    /// Refuse an agent from its next request on. A socket that is open stays open.
+    Revoke {
+        /// The agent's DID.
+        #[arg(value_parser = agent_did)]
+        agent: AgentDid,
+        /// Why, for whoever looks later.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Take a revocation back.
+    Allow {
+        /// The agent's DID.
+        #[arg(value_parser = agent_did)]
+        agent: AgentDid,
+    },
+    /// Show what is known of an agent.
+    Show {
+        /// The agent's DID.
+        #[arg(value_parser = agent_did)]
+        agent: AgentDid,
+    },
+}
+
+/// Why it is not known whether what was asked for is so now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// It was not begun.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// It may have been done.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Does what `arguments` say, and answers what to tell the operator.
+///
+/// # Errors
+///
+/// If AWS cannot be asked, or does not answer.
+pub(crate) async fn run(arguments: Arguments) -> Result<String, Failure> {
+    let env = |name: &str| match name {
+        TRUST_TABLE => Some(arguments.trust_table.clone()),
+        _ => std::env::var(name).ok(),
+    };
+    let aws = Aws::new(Settings::from_env(&env, &[TRUST_TABLE])?)?;
+    let invocation = aws.invocation("operator", aws.now_ms() + TIME_LIMIT_MS);
+    Ok(match arguments.action {
+        Action::Pair { one, other } => match invocation.put_pair(&one, &other).await? {
+            PairChange::Changed => format!("paired {one} and {other}"),
+            PairChange::Unchanged => format!("{one} and {other} were paired already"),
+        },
+        Action::Unpair { one, other } => match invocation.remove_pair(&one, &other).await? {
+            PairChange::Changed => format!("unpaired {one} and {other}"),
+            PairChange::Unchanged => format!("{one} and {other} were not paired"),
+        },
+        Action::Revoke { agent, reason } => {
+            invocation.revoke_agent(&agent, reason.as_deref()).await?;
+            format!("revoked {agent}")
+        }
+        Action::Allow { agent } => {
+            invocation.allow_agent(&agent).await?;
+            format!("{agent} is not revoked")
+        }
+        Action::Show { agent } => Shown(&agent, &invocation.agent_trust(&agent).await?).to_string(),
+    })
+}
+
+fn agent_did(text: &str) -> Result<AgentDid, &'static str> {
+    AgentDid::parse(text).ok_or("not an agent DID, such as did:cdi:registry.clawdentity.com:agent:<ULID>")
+}
+
+/// An agent, for people.
+struct Shown<'a>(&'a AgentDid, &'a AgentTrust);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(agent, trust) = self;
+        writeln!(formatter, "{agent}")?;
+        match &trust.revocation {
+            Some(revocation) => {
+                let since = revocation.revoked_at_ms.map_or_else(|| "an unknown time".to_owned(), to_iso);
+                let reason = revocation.reason.as_deref().unwrap_or("no reason given");
+                writeln!(formatter, "revoked  since {since}: {reason}")?;
+            }
+            None => writeln!(formatter, "revoked  no")?,
+        }
+        write!(formatter, "pairs    {}", trust.pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backbone_aws::Revocation;
+
+    use super::*;
+
+    const AGENT: &str = "did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2";
+
+    #[test]
+    fn an_agent_is_shown_on_three_lines() {
+        let agent = AgentDid::parse(AGENT).unwrap();
+        let trust = AgentTrust { revocation: None, pairs: 2 };
+        assert_eq!(Shown(&agent, &trust).to_string(), format!("{AGENT}\nrevoked  no\npairs    2"));
+        let revocation =
+            Revocation { reason: Some("key lost".to_owned()), revoked_at_ms: Some(1_775_000_000_000) };
+        let trust = AgentTrust { revocation: Some(revocation), pairs: 0 };
+        let expected = format!("{AGENT}\nrevoked  since 2026-03-31T23:33:20.000Z: key lost\npairs    0");
+        assert_eq!(Shown(&agent, &trust).to_string(), expected);
+    }
+
+    #[test]
+    fn only_an_agents_did_is_taken() {
+        assert!(agent_did(AGENT).is_ok());
+        assert!(agent_did("did:cdi:a.com:human:01KN0HGEG0G5PGG168DAWPBYT2").is_err());
+    }
+}

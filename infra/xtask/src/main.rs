@@ -1,0 +1,66 @@
+//! `cargo xtask`: everything one does with the stack on one machine.
+#![expect(clippy::print_stdout, reason = "a command line tells people what it does")]
+
+mod cargo;
+mod demo;
+mod deployment;
+mod failure;
+mod local_http;
+mod ministack;
+mod package;
+mod ports;
+mod processes;
+mod python_tools;
+mod run_directory;
+mod sam_build;
+mod services;
+mod stack;
+mod steps;
+mod test_suite;
+mod up;
+mod validate;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::Failure;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  demo      start the stack, show a receipt on its way, stop the stack
+  test      format, lints, template, then every test on the stack with IAM enforced
+  up        start the stack and keep it running until Ctrl-C
+  package   build the functions for AWS (arm64) and check their size
+  validate  check template.yaml
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let command: fn() -> Result<(), Failure> =
+        match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["demo"] => demo::run,
+            ["test"] => test_suite::run,
+            ["up"] => up::run,
+            ["package"] => package::run,
+            ["validate"] => validate::run,
+            ["help" | "--help" | "-h"] => {
+                print!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            _ => {
+                eprint!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        };
+
+    // Dropped on every way out of here, a panic included; a signal is handled beside it.
+    let _children = processes::StopOnDrop;
+    if let Err(failure) = processes::stop_on_signals().and_then(|()| command()) {
+        processes::park_if_stopping();
+        eprintln!("\n{failure}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
