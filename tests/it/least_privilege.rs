@@ -1,0 +1,83 @@
+//! The functions' roles are enforced, and none has a permission to spare on the receipt path.
+//!
+//! With one permission taken away the path breaks in the expected place and nowhere else. The roles belong to all tests,
+//! so this one uses the stack alone (`.config/nextest.toml`) and gives everything back.
+
+use acceptance::admin_api::AdminApi;
+use acceptance::connector::Status;
+use acceptance::eventually::{PATIENCE, eventually};
+use serde_json::Value;
+
+use crate::fixture::Duo;
+
+/// A role without one of its statements until [`Reduced::restore`].
+struct Reduced {
+    api: AdminApi,
+    role: String,
+    policy: String,
+    whole: Value,
+}
+
+impl Reduced {
+    /// Takes the statement `sid` from the role of the function `name`.
+    async fn without(duo: &Duo, name: &str, sid: &str) -> Self {
+        let api = AdminApi::of(&duo.stack);
+        let role = api.function_role(&format!("{}-{name}", duo.stack.stack_name)).await.unwrap();
+        let whole = api.role_policy(&role, name).await.unwrap();
+        let mut reduced = whole.clone();
+        let statements = reduced["Statement"].as_array_mut().unwrap();
+        let count = statements.len();
+        statements.retain(|statement| statement["Sid"] != sid);
+        assert_eq!(statements.len(), count - 1, "{name} has no statement {sid}");
+        api.put_role_policy(&role, name, &reduced).await.unwrap();
+        Self { api, role, policy: name.to_owned(), whole }
+    }
+
+    async fn restore(self) {
+        self.api.put_role_policy(&self.role, &self.policy, &self.whole).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_permission_is_needed() {
+    let duo = Duo::paired().await;
+    assert!(duo.stack.iam_enforced, "the tests run with IAM enforced");
+    let mut session = duo.sender.connect().await.unwrap();
+    let receipt = || duo.receipt(Status::DeliveredToWebhook, None);
+
+    for (sid, status, code) in [
+        ("ReadTrust", 503, "PROXY_AUTH_DEPENDENCY_UNAVAILABLE"),
+        ("KeepNonces", 503, "PROXY_AUTH_DEPENDENCY_UNAVAILABLE"),
+        ("QueueReceipts", 502, "PROXY_RELAY_RECEIPT_QUEUE_FAILED"),
+    ] {
+        let reduced = Reduced::without(&duo, "receipt", sid).await;
+        let answer = duo.recipient.post_receipt(&receipt()).await.unwrap();
+        reduced.restore().await;
+        assert_eq!((answer.status, answer.error_code()), (status, Some(code)), "{sid}");
+    }
+    let reduced = Reduced::without(&duo, "receipt", "LookUpReceipts").await;
+    let answer = duo.sender.get_receipt(&receipt().request_id, duo.recipient.did()).await.unwrap();
+    reduced.restore().await;
+    assert_eq!((answer.status, answer.error_code()), (502, Some("PROXY_RELAY_RECEIPT_READ_FAILED")));
+
+    for sid in ["KeepConnections", "ReadTrust", "AnnounceConnections"] {
+        let reduced = Reduced::without(&duo, "connection", sid).await;
+        let refused = duo.recipient.connect().await.err().map(|error| error.status());
+        reduced.restore().await;
+        assert!(refused.is_some(), "a connect without {sid} must not be promised anything");
+    }
+
+    // Nothing is lost meanwhile: the receipt waits in the queue until its consumer may push again.
+    let reduced = Reduced::without(&duo, "consumer", "PostToConnections").await;
+    let held = receipt();
+    assert_eq!(duo.recipient.post_receipt(&held).await.unwrap().status, 202);
+    eventually("a refused push", async || {
+        let lines = reduced.api.log_lines(&duo.stack.outputs.consumer_function, 0).await.unwrap();
+        let refused = lines.iter().any(|line| line.contains("lacks a permission"));
+        refused.then_some(()).ok_or_else(|| "no such line".to_owned())
+    })
+    .await;
+    assert!(session.receipts().is_empty());
+    reduced.restore().await;
+    assert_eq!(session.next_receipt(PATIENCE).await.unwrap().frame.original_frame_id, held.request_id);
+}

@@ -1,0 +1,11 @@
+//! The whole system on the local stack. `cargo xtask test` starts the stack and runs these; without it they fail.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod fixture;
+mod least_privilege;
+mod local_aws;
+mod receipt_path;
+mod sockets;
+mod template;
+mod vectors;

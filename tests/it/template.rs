@@ -1,0 +1,135 @@
+//! The template against the code, and against what only AWS would notice.
+
+use std::collections::BTreeSet;
+
+use serde_yaml_ng::Value;
+
+/// What the template gives every function, and what Lambda or a user may add.
+const GLOBAL: [&str; 3] = ["ENVIRONMENT", "LOG_LEVEL", "BACKBONE_VERSION"];
+
+fn template() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+    serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A value without the tag (`!Ref`, `!GetAtt` …) that it may carry.
+fn untagged(value: &Value) -> &Value {
+    if let Value::Tagged(tagged) = value { &tagged.value } else { value }
+}
+
+fn resources(template: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let resources = template["Resources"].as_mapping().unwrap();
+    resources
+        .iter()
+        .map(|(id, resource)| (id.as_str().unwrap(), resource["Type"].as_str().unwrap(), resource))
+}
+
+fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    resources(template)
+        .filter(move |(_, found, _)| *found == kind)
+        .map(|(id, _, resource)| (id, &resource["Properties"]))
+}
+
+fn names(value: &Value) -> BTreeSet<&str> {
+    value.as_mapping().into_iter().flatten().filter_map(|(name, _)| name.as_str()).collect()
+}
+
+#[test]
+fn every_function_gets_exactly_the_variables_that_its_code_asks_for() {
+    let template = template();
+    let global = names(&template["Globals"]["Function"]["Environment"]["Variables"]);
+    assert_eq!(global, BTreeSet::from(GLOBAL));
+    let asked: [(&str, &[&str]); 4] = [
+        ("AuthorizerFunction", &authorizer::SETTINGS),
+        ("ConnectionFunction", &connection::SETTINGS),
+        ("ReceiptFunction", &receipt::SETTINGS),
+        ("ConsumerFunction", &consumer::SETTINGS),
+    ];
+    let functions: Vec<_> = of_type(&template, "AWS::Serverless::Function").collect();
+    assert_eq!(functions.len(), asked.len());
+    for (id, settings) in asked {
+        let (_, properties) = functions.iter().find(|(found, _)| *found == id).unwrap();
+        let given = names(&properties["Environment"]["Variables"]);
+        assert_eq!(given, settings.iter().copied().collect(), "{id}");
+    }
+}
+
+#[test]
+fn every_function_has_a_role_of_its_own_without_wildcards() {
+    let template = template();
+    let mut roles = BTreeSet::new();
+    for (id, properties) in of_type(&template, "AWS::Serverless::Function") {
+        let role = untagged(&properties["Role"]).as_str().unwrap();
+        assert!(roles.insert(role.to_owned()), "{id} shares {role}");
+        let role = role.strip_suffix(".Arn").unwrap();
+        let statements =
+            &template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+        for statement in
+            statements.as_sequence().unwrap().iter().filter(|statement| statement.get("Sid").is_some())
+        {
+            let resource = untagged(&statement["Resource"]).as_str().unwrap();
+            assert_ne!(resource, "*", "{role}: {statement:?}");
+            let action = &statement["Action"];
+            let actions: Vec<&str> = action
+                .as_str()
+                .into_iter()
+                .chain(action.as_sequence().into_iter().flatten().filter_map(Value::as_str))
+                .collect();
+            assert!(
+                !actions.is_empty() && actions.iter().all(|action| !action.ends_with(":*")),
+                "{role}: {actions:?}"
+            );
+        }
+    }
+}
+
+/// API Gateway passes a route's answer on only with both; the emulator replies without.
+#[test]
+fn routes_that_answer_have_a_route_response_on_aws() {
+    let template = template();
+    let answering: BTreeSet<_> = of_type(&template, "AWS::ApiGatewayV2::Route")
+        .filter(|(_, properties)| properties.get("RouteResponseSelectionExpression").is_some())
+        .map(|(id, properties)| (id, properties["RouteKey"].as_str().unwrap()))
+        .collect();
+    let keys: BTreeSet<_> = answering.iter().map(|(_, key)| *key).collect();
+    assert_eq!(keys, BTreeSet::from(["heartbeat", "enqueue"]));
+    let answered: BTreeSet<_> = resources(&template)
+        .filter(|(_, kind, _)| *kind == "AWS::ApiGatewayV2::RouteResponse")
+        .map(|(_, _, resource)| {
+            assert_eq!(resource["Condition"].as_str(), Some("OnAws"), "MiniStack refuses the type");
+            assert_eq!(resource["Properties"]["RouteResponseKey"].as_str(), Some("$default"));
+            untagged(&resource["Properties"]["RouteId"]).as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(answered, answering.iter().map(|(id, _)| *id).collect());
+}
+
+/// The emulator needs no permissions and checks no times; AWS does both.
+#[test]
+fn what_only_aws_would_refuse_is_right() {
+    let template = template();
+    let invoked = ["Authorizer", "Connection", "Receipt"].map(|name| format!("{name}Function"));
+    let permitted: BTreeSet<_> = of_type(&template, "AWS::Lambda::Permission")
+        .map(|(_, properties)| untagged(&properties["FunctionName"]).as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(permitted, BTreeSet::from(invoked));
+    let default = |parameter: &str| template["Parameters"][parameter]["Default"].as_u64().unwrap();
+    assert!(default("QueueVisibilitySeconds") >= 6 * default("ConsumerTimeoutSeconds"));
+    assert!(default("QueueMaxReceives") > u64::from(backbone::limits::RECEIVES_BEFORE_MAILBOX));
+    assert!(default("ConnectionLeaseSeconds") > 7_200, "API Gateway ends a connection after two hours");
+    let source = &template["Resources"]["ConsumerFunction"]["Properties"]["Events"]["Receipts"]["Properties"];
+    assert_eq!(source["FunctionResponseTypes"][0].as_str(), Some("ReportBatchItemFailures"));
+}
+
+#[test]
+fn what_must_survive_does() {
+    let template = template();
+    for (id, properties) in of_type(&template, "AWS::DynamoDB::Table") {
+        assert!(properties.get("SSESpecification").is_some(), "{id} is not encrypted");
+        assert!(properties.get("DeletionProtectionEnabled").is_some(), "{id} can be deleted in prod");
+        assert!(properties.get("PointInTimeRecoverySpecification").is_some(), "{id} cannot be restored");
+    }
+    for (id, properties) in of_type(&template, "AWS::SQS::Queue") {
+        assert_eq!(properties["SqsManagedSseEnabled"].as_bool(), Some(true), "{id} is not encrypted");
+    }
+}
