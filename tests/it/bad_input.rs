@@ -2,9 +2,9 @@
 
 use acceptance::admin_api::{AdminApi, Invoked};
 use acceptance::connector::{HttpAnswer, RECEIPTS_PATH, Receipt, Request, Status, http_client};
-use acceptance::eventually::PATIENCE;
+use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::Duo;
 
@@ -143,6 +143,7 @@ async fn a_revoked_agent_is_refused_everywhere() {
 
 #[tokio::test]
 async fn odd_requests_fail_no_invocation() {
+    let since_ms = stamp::now_ms();
     let duo = Duo::paired().await;
     let base = &duo.stack.proxy_url;
     let unknown = http_client().get(format!("{base}/v1/nowhere")).send().await.unwrap();
@@ -170,5 +171,36 @@ async fn odd_requests_fail_no_invocation() {
         let answer = api.invoke(&duo.stack.outputs.connection_function, &event).await.unwrap();
         assert!(matches!(answer, Invoked::Answered(_)), "{event}: {answer:?}");
     }
+    for odd in ["Claw", "Claw \u{e9}", "Claw a.b.c", "Claw ..", "\""] {
+        let refused = duo.sender.connect_with(|request| request.header("Authorization", odd)).await;
+        assert_eq!(refused.err().and_then(|error| error.status()), Some(401), "{odd}");
+    }
     still_works(&duo).await;
+
+    let outputs = &duo.stack.outputs;
+    for function in [&outputs.receipt_function, &outputs.connection_function, &outputs.consumer_function] {
+        assert_eq!(failures(&api, function, since_ms).await, Vec::<String>::new(), "{function}");
+    }
+    // The only way for an authorizer to answer 401 is to fail with this word.
+    let refusals = failures(&api, &outputs.authorizer_function, since_ms).await;
+    assert!(!refusals.is_empty());
+    for line in refusals {
+        let message = serde_json::from_str::<Value>(&line).map(|line| line["message"].clone());
+        assert_eq!(message.ok(), Some(json!("Unauthorized")), "{line}");
+    }
+}
+
+/// What a function has logged of errors and panics since `since_ms`, once all its invocations until now are in the log.
+async fn failures(api: &AdminApi, function: &str, since_ms: u64) -> Vec<String> {
+    let lines = eventually("a log that is complete", async || {
+        let lines = api.log_lines(function, since_ms).await.map_err(|problem| problem.to_string())?;
+        let count = |word: &str| lines.iter().filter(|line| line.starts_with(word)).count();
+        let (begun, ended) = (count("START "), count("REPORT "));
+        if begun > 0 && begun == ended { Ok(lines) } else { Err(format!("{begun} begun, {ended} ended")) }
+    })
+    .await;
+    let is_failure = |line: &String| {
+        line.contains("panicked") || line.contains("Task timed out") || line.contains("\"level\":\"ERROR\"")
+    };
+    lines.into_iter().filter(is_failure).collect()
 }

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
+mod endurance;
 mod fixture;
 mod least_privilege;
 mod local_aws;
 mod receipt_path;
+mod sdk_faults;
 mod sockets;
 mod template;
 mod vectors;

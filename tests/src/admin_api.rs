@@ -148,6 +148,20 @@ impl AdminApi {
         Ok(if has_failed { Invoked::Failed(answer.json) } else { Invoked::Answered(answer.json) })
     }
 
+    /// Gives a function new processes. The local AWS ends those that are in the middle of something, which AWS itself
+    /// does not.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminError`].
+    pub async fn restart(&self, function: &str) -> Result<(), AdminError> {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let configuration = self.call("GET", "lambda", &path, &[], String::new()).await?.json;
+        // Anything that a process starts with will do, unchanged too.
+        let update = json!({ "Timeout": configuration["Timeout"] }).to_string();
+        self.call("PUT", "lambda", &path, &[], update).await.map(drop)
+    }
+
     async fn logs(&self, action: &str, query: &Value) -> Result<Value, AdminError> {
         let target = format!("Logs_20140328.{action}");
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];

@@ -3,7 +3,7 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `connectionId`, `connectedAt`, `leaseExpiresAt` (ms) | the newest socket; once gone it loses its `connectionId` |
-//! | `drainStartedAt` (ms) | when that socket was drained first |
+//! | `drainStartedAt`, `drainAnnouncedAt` (ms) | when that socket was drained first, and a drain of it last announced |
 //! | `quickSupersedes`, `shortLives`, `shortLivesSince`, `lastDrainAt` (ms) | the history of the sockets before it |
 //! | `expiresAt` (s) | for DynamoDB's own clean-up |
 
@@ -46,6 +46,7 @@ pub(crate) fn connection_row(row: Row<'_>) -> Result<ConnectionRow, StoreError> 
     Ok(ConnectionRow {
         live,
         drain_started_at_ms: row.optional_number("drainStartedAt")?,
+        drain_announced_at_ms: row.optional_number("drainAnnouncedAt")?,
         history: ConnectionHistory {
             quick_supersedes: count("quickSupersedes")?,
             short_lives: count("shortLives")?,
@@ -88,7 +89,7 @@ impl ConnectionStore for Invocation<'_> {
                 "SET connectionId = :id, connectedAt = :connectedAt, leaseExpiresAt = :leaseExpiresAt, \
                  quickSupersedes = :quickSupersedes, shortLives = :shortLives, \
                  shortLivesSince = :shortLivesSince, lastDrainAt = :lastDrainAt, expiresAt = :expiresAt \
-                 REMOVE drainStartedAt",
+                 REMOVE drainStartedAt, drainAnnouncedAt",
             )
             .expression_attribute_values(":id", text(newcomer.connection_id.as_str()))
             .expression_attribute_values(":connectedAt", number(newcomer.connected_at_ms))
@@ -139,6 +140,17 @@ impl ConnectionStore for Invocation<'_> {
             .connection_update(OPERATION, &connection.agent)?
             .update_expression("SET drainStartedAt = :at")
             .condition_expression("connectionId = :id AND attribute_not_exists(drainStartedAt)")
+            .expression_attribute_values(":at", number(at_ms))
+            .expression_attribute_values(":id", text(connection.connection_id.as_str()));
+        self.update_if(OPERATION, write).await
+    }
+
+    async fn note_drain_announced(&self, connection: &ConnectionRef, at_ms: u64) -> Result<(), StoreError> {
+        const OPERATION: &str = "note_drain_announced";
+        let write = self
+            .connection_update(OPERATION, &connection.agent)?
+            .update_expression("SET drainAnnouncedAt = :at")
+            .condition_expression("connectionId = :id")
             .expression_attribute_values(":at", number(at_ms))
             .expression_attribute_values(":id", text(connection.connection_id.as_str()));
         self.update_if(OPERATION, write).await
@@ -221,7 +233,7 @@ mod tests {
         } });
         let stub = Stub::answering([Answer::ok(&stored)]).await;
         let expected =
-            ConnectionRow { live: Some(live("new=", 2_000)), drain_started_at_ms: None, history: HISTORY };
+            ConnectionRow { live: Some(live("new=", 2_000)), history: HISTORY, ..ConnectionRow::default() };
         assert_eq!(stub.invocation().connection(&newcomer().agent).await.unwrap(), expected);
     }
 
@@ -234,7 +246,7 @@ mod tests {
         ]);
         let gone = connection_row(Row { operation: "test", item: &gone }).unwrap();
         let history = ConnectionHistory { short_lives: 2, ..ConnectionHistory::default() };
-        assert_eq!(gone, ConnectionRow { live: None, drain_started_at_ms: Some(5), history });
+        assert_eq!(gone, ConnectionRow { drain_started_at_ms: Some(5), history, ..ConnectionRow::default() });
         let half = item([("connectionId", text("x"))]);
         assert!(connection_row(Row { operation: "test", item: &half }).is_err());
     }

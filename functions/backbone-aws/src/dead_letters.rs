@@ -1,9 +1,11 @@
 //! The receipts queue's dead-letter queue, for messages that are put there on purpose.
 
+use std::collections::HashMap;
+
 use backbone::stores::{DeadLetter, DeadLetters, StoreError};
 
 use crate::outside::{Invocation, unavailable};
-use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, attribute};
+use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, VERSION_ATTRIBUTE, attribute};
 use crate::settings::RECEIPTS_DLQ_URL;
 
 impl DeadLetters for Invocation<'_> {
@@ -17,6 +19,12 @@ impl DeadLetters for Invocation<'_> {
             .send_message()
             .queue_url(self.setting(OPERATION, RECEIPTS_DLQ_URL)?)
             .message_body(&letter.body)
+            .set_message_attributes(
+                letter
+                    .version
+                    .as_ref()
+                    .map(|version| HashMap::from([(VERSION_ATTRIBUTE.to_owned(), attribute(version))])),
+            )
             .message_attributes("reasonCode", attribute(letter.reason_code))
             .message_attributes("reason", attribute(&letter.reason))
             .message_attributes("receiveCount", attribute(letter.receive_count.to_string()))
@@ -39,6 +47,7 @@ mod tests {
     async fn a_dead_letter_says_why() {
         let letter = DeadLetter {
             body: "nonsense".to_owned(),
+            version: Some("2".to_owned()),
             reason_code: "not_json",
             reason: "body is not JSON (line 1, column 2)".to_owned(),
             receive_count: 3,
@@ -58,6 +67,7 @@ mod tests {
             ("originalMessageId", "m"),
             ("firstSeenAt", "7"),
             ("correlationId", "c"),
+            ("version", "2"),
         ] {
             assert_eq!(body["MessageAttributes"][name]["StringValue"], value, "{name}");
         }

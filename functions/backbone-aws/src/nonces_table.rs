@@ -100,6 +100,18 @@ impl NonceStore for Invocation<'_> {
         self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
+    async fn forget_access(&self, agent: &AgentDid, access_hash: &str) -> Result<(), StoreError> {
+        const OPERATION: &str = "forget_access";
+        let write = self
+            .dynamodb()
+            .delete_item()
+            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+            .key(AGENT, text(agent.as_str()))
+            .key(WHAT, text(access_what(access_hash)))
+            .send();
+        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+    }
+
     async fn add_requests(&self, agent: &AgentDid, minute: u64, requests: u32) -> Result<u32, StoreError> {
         const OPERATION: &str = "add_requests";
         let write = self

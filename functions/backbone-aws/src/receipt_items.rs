@@ -3,10 +3,11 @@
 //! | `item` | holds |
 //! |---|---|
 //! | `<requestId>` | the latest state of a receipt; `pushedAt` (ms) once API Gateway has taken its frame |
-//! | `waiting#<processedAt, 13 digits>#<requestId>` | a state that its sender has not been sent |
+//! | `waiting#<processedAt, 13 digits>#<requestId>#<frameId>` | a state that its sender has not been sent |
 //!
 //! Both hold the whole receipt: `requestId`, `recipientAgentDid`, `status`, `reason` if there is one, `processedAt`
-//! (ms), `frameId`, and `expiresAt` (s). The digits make the mailbox's order by text its order in time.
+//! (ms), `frameId`, and `expiresAt` (s). The digits make the mailbox's order by text its order in time. Without the frame
+//! id in the key, two states of one receipt accepted in the same millisecond would overwrite each other.
 
 use backbone::did::AgentDid;
 use backbone::id::Id;
@@ -33,7 +34,8 @@ pub(crate) fn stored_key<'a>(table: &'a str, key: &ReceiptKey) -> ItemKey<'a> {
 
 /// The sort key of a waiting receipt.
 pub(crate) fn waiting_item_name(receipt: &Receipt) -> String {
-    format!("{WAITING_PREFIX}{:013}#{}", receipt.processed_at_ms, receipt.request_id)
+    let Receipt { processed_at_ms, request_id, .. } = receipt;
+    format!("{WAITING_PREFIX}{processed_at_ms:013}#{request_id}#{}", receipt.frame_id())
 }
 
 /// The item of a receipt's latest state.
@@ -121,7 +123,9 @@ pub(crate) mod tests {
     #[test]
     fn a_mailbox_is_in_the_order_of_time() {
         let at = |processed_at_ms| waiting_item_name(&Receipt { processed_at_ms, ..receipt(None) });
-        assert_eq!(at(1_775_000_000_123), "waiting#1775000000123#01KN33X0KRM9Q3MFS6RVPP6F7F");
+        let expected =
+            format!("waiting#1775000000123#01KN33X0KRM9Q3MFS6RVPP6F7F#{}", receipt(None).frame_id());
+        assert_eq!(at(1_775_000_000_123), expected);
         assert!(at(999) < at(1_000));
     }
 

@@ -1,14 +1,15 @@
 //! The receipts table: the latest state of each receipt, and the mailboxes. Its items are in
 //! [`receipt_items`](crate::receipt_items).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use backbone::did::AgentDid;
 use backbone::error_chain::ErrorChain;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
-use backbone::stores::{DeliveryState, ReceiptStore, Recorded, StoreError, Waiting};
+use backbone::stores::{
+    DeliveryState, MailboxItem, ReceiptStore, Recorded, StoreError, UnreadableItem, Waiting,
+};
 
 use crate::attributes::{Item, Row, number, text};
 use crate::batch_read::{ItemKey, read_items};
@@ -30,9 +31,6 @@ const IF_NOT_LATER: &str = "attribute_not_exists(processedAt) OR processedAt < :
 const IF_NOT_LATER_NOR_PUSHED: &str = "attribute_not_exists(processedAt) OR processedAt < :processedAt \
      OR (processedAt = :processedAt AND (frameId < :frameId \
      OR (frameId = :frameId AND attribute_not_exists(pushedAt))))";
-
-/// Pages of a mailbox that are read at most for one page that can be used.
-const WAITING_PAGES_MAX: u32 = 20;
 
 impl ReceiptStore for Invocation<'_> {
     /// An item that cannot be read is logged and counts as absent, so that it fails nothing but what it is about: its
@@ -98,8 +96,6 @@ impl ReceiptStore for Invocation<'_> {
         .await
     }
 
-    /// Two states of one receipt at the same millisecond share an item: the one with the larger frame id, which is the
-    /// later, has it.
     async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
         const OPERATION: &str = "keep_waiting";
         let write = self
@@ -107,62 +103,34 @@ impl ReceiptStore for Invocation<'_> {
             .put_item()
             .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
             .set_item(Some(waiting_item(waiting)))
-            .condition_expression("attribute_not_exists(frameId) OR frameId <= :frameId")
-            .expression_attribute_values(":frameId", text(waiting.receipt.frame_id().to_string()))
             .send();
-        self.in_time(OPERATION, async {
-            let Err(error) = write.await else { return Ok(()) };
-            match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(unavailable(OPERATION)(error)),
-            }
-        })
-        .await
+        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
-    /// Removes the item only while it is this state's; see [`keep_waiting`](ReceiptStore::keep_waiting).
     async fn stop_waiting(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        const OPERATION: &str = "stop_waiting";
-        let write = self
-            .dynamodb()
-            .delete_item()
-            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
-            .key(SENDER, text(receipt.sender.as_str()))
-            .key(ITEM, text(waiting_item_name(receipt)))
-            .condition_expression("frameId = :frameId")
-            .expression_attribute_values(":frameId", text(receipt.frame_id().to_string()))
-            .send();
-        self.in_time(OPERATION, async {
-            let Err(error) = write.await else { return Ok(()) };
-            match error.as_service_error() {
-                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(unavailable(OPERATION)(error)),
-            }
-        })
-        .await
+        self.remove_item("stop_waiting", &receipt.sender, waiting_item_name(receipt)).await
     }
 
-    /// Items that cannot be read are logged and passed over, and the page is filled from behind them: they must not
-    /// keep a mailbox shut. DynamoDB removes them when their retention is over.
-    async fn waiting(&self, agent: &AgentDid, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+    async fn waiting(&self, agent: &AgentDid, limit: usize) -> Result<Vec<MailboxItem>, StoreError> {
         const OPERATION: &str = "waiting";
-        let table = self.setting(OPERATION, RECEIPTS_TABLE)?;
-        self.in_time(OPERATION, async {
-            let mut waiting = Vec::new();
-            let mut last_key = None;
-            for _ in 0..WAITING_PAGES_MAX {
-                let missing = limit - waiting.len();
-                let (items, next_key) = self.waiting_page(table, agent, missing, last_key).await?;
-                let rows = items.iter().map(|item| Row { operation: OPERATION, item });
-                waiting.extend(rows.filter_map(|row| readable(waiting_receipt(row))));
-                last_key = next_key;
-                if waiting.len() == limit || last_key.is_none() {
-                    break;
-                }
-            }
-            Ok(waiting)
-        })
-        .await
+        let read = self
+            .dynamodb()
+            .query()
+            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
+            .key_condition_expression("senderAgentDid = :sender AND begins_with(#item, :waiting)")
+            .expression_attribute_names("#item", ITEM)
+            .expression_attribute_values(":sender", text(agent.as_str()))
+            .expression_attribute_values(":waiting", text(WAITING_PREFIX))
+            .consistent_read(true)
+            .scan_index_forward(true)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send();
+        let page = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+        Ok(page.items.unwrap_or_default().iter().map(mailbox_item).collect())
+    }
+
+    async fn remove_unreadable(&self, agent: &AgentDid, item: &str) -> Result<(), StoreError> {
+        self.remove_item("remove_unreadable", agent, item.to_owned()).await
     }
 
     async fn find(&self, key: &ReceiptKey) -> Result<Option<StoredReceipt>, StoreError> {
@@ -181,29 +149,35 @@ impl ReceiptStore for Invocation<'_> {
 }
 
 impl Invocation<'_> {
-    /// Items of a mailbox, oldest first, and where to go on.
-    async fn waiting_page(
+    async fn remove_item(
         &self,
-        table: &str,
-        agent: &AgentDid,
-        limit: usize,
-        after: Option<Item>,
-    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-        let read = self
+        operation: &'static str,
+        sender: &AgentDid,
+        item: String,
+    ) -> Result<(), StoreError> {
+        let write = self
             .dynamodb()
-            .query()
-            .table_name(table)
-            .key_condition_expression("senderAgentDid = :sender AND begins_with(#item, :waiting)")
-            .expression_attribute_names("#item", ITEM)
-            .expression_attribute_values(":sender", text(agent.as_str()))
-            .expression_attribute_values(":waiting", text(WAITING_PREFIX))
-            .consistent_read(true)
-            .scan_index_forward(true)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(after)
+            .delete_item()
+            .table_name(self.setting(operation, RECEIPTS_TABLE)?)
+            .key(SENDER, text(sender.as_str()))
+            .key(ITEM, text(item))
             .send();
-        let page = read.await.map_err(unavailable("waiting"))?;
-        Ok((page.items.unwrap_or_default(), page.last_evaluated_key.filter(|key| !key.is_empty())))
+        self.in_time(operation, async { write.await.map(drop).map_err(unavailable(operation)) }).await
+    }
+}
+
+/// Reads an item of a mailbox, or says what it looks like.
+fn mailbox_item(item: &Item) -> MailboxItem {
+    let row = Row { operation: "waiting", item };
+    match waiting_receipt(row) {
+        Ok(waiting) => MailboxItem::Readable(waiting),
+        Err(error) => {
+            tracing::error!("an item of a mailbox cannot be read: {}", ErrorChain(&error));
+            // In a fixed order, so that the same item is the same dead letter.
+            let attributes: BTreeMap<_, _> = item.iter().collect();
+            let name = row.find_text(ITEM).unwrap_or_default().to_owned();
+            MailboxItem::Unreadable(UnreadableItem { item: name, attributes: format!("{attributes:?}") })
+        }
     }
 }
 
@@ -243,15 +217,6 @@ mod tests {
         item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
     }
 
-    fn page(items: &[Value], goes_on: bool) -> Answer {
-        let mut page = json!({ "Items": items, "Count": items.len() });
-        if goes_on {
-            page["LastEvaluatedKey"] =
-                json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#1#x" } });
-        }
-        Answer::ok(&page)
-    }
-
     #[tokio::test]
     async fn a_lost_race_is_an_outcome() {
         let stub = Stub::answering([Answer::ok(&json!({})), Answer::condition_failed(&json!({}))]).await;
@@ -264,36 +229,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mailbox_gives_and_takes_one_state_only() {
-        let stub = Stub::answering([Answer::condition_failed(&json!({}))]).await;
-        let waiting = Waiting { receipt: receipt(None), expires_at_s: 9 };
-        stub.invocation().keep_waiting(&waiting).await.unwrap();
-        stub.invocation().stop_waiting(&waiting.receipt).await.unwrap();
-        for body in stub.bodies() {
-            assert_eq!(
-                body["ExpressionAttributeValues"][":frameId"]["S"],
-                receipt(None).frame_id().to_string()
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn an_item_that_cannot_be_read_does_not_keep_a_mailbox_shut() {
-        let good = wire(&waiting_item(&Waiting { receipt: receipt(None), expires_at_s: 9 }));
+    async fn an_item_that_cannot_be_read_is_told_apart() {
+        let good = Waiting { receipt: receipt(None), expires_at_s: 9 };
         let bad = json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#0#x" } });
-        let stub = Stub::answering([
-            page(&[bad.clone(), bad], true),
-            page(std::slice::from_ref(&good), true),
-            page(&[good], false),
-        ])
-        .await;
-        let waiting = stub.invocation().waiting(&receipt(None).sender, 2).await.unwrap();
-        assert_eq!(waiting.len(), 2);
+        let page = json!({ "Items": [bad, wire(&waiting_item(&good))], "Count": 2 });
+        let stub = Stub::answering([Answer::ok(&page), Answer::ok(&json!({}))]).await;
+        let items = stub.invocation().waiting(&receipt(None).sender, 2).await.unwrap();
+        let MailboxItem::Unreadable(unreadable) = &items[0] else { panic!("{items:?}") };
+        assert_eq!(unreadable.item, "waiting#0#x");
+        assert!(unreadable.attributes.contains("senderAgentDid"));
+        assert_eq!(items[1], MailboxItem::Readable(good));
+        stub.invocation().remove_unreadable(&receipt(None).sender, "waiting#0#x").await.unwrap();
         let bodies = stub.bodies();
-        let limits: Vec<_> = bodies.iter().map(|body| body["Limit"].clone()).collect();
-        assert_eq!(limits, [2, 2, 1]);
-        assert_eq!(bodies[0]["ConsistentRead"], true);
-        assert_eq!(bodies[1]["ExclusiveStartKey"]["item"]["S"], "waiting#1#x");
+        assert_eq!((&bodies[0]["ConsistentRead"], &bodies[0]["Limit"]), (&json!(true), &json!(2)));
+        assert_eq!(bodies[1]["Key"]["item"]["S"], "waiting#0#x");
     }
 
     #[tokio::test]

@@ -160,5 +160,5 @@ where
     let Some(request_id) = asked.request_id else { return Ok(None) };
     let key = ReceiptKey { sender: caller.agent().clone(), request_id };
     let found = outside.find(&key).await.map_err(Refusal::Read)?;
-    Ok(found.filter(|stored| outside.now_ms() / 1_000 < stored.expires_at_s))
+    Ok(found.filter(|stored| !stored.is_expired(outside.now_ms() / 1_000)))
 }

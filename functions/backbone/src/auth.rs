@@ -22,6 +22,7 @@ use self::rate::RateMemory;
 use self::registry_memory::RegistryMemory;
 pub use self::registry_memory::{RegistryAges, RegistryUnknown};
 use crate::did::AgentDid;
+use crate::error_chain::ErrorChain;
 use crate::error_code::ErrorCode;
 use crate::id::Id;
 use crate::limits::{HEADER_BYTES_MAX, NONCE_LIFE_S};
@@ -325,22 +326,37 @@ impl Gatekeeper {
         if held == HeldYes::Fresh {
             return Ok(());
         }
+        let may_bridge = held == HeldYes::ForOutage && self.policy.stale == StaleBehavior::FailOpen;
+        if may_bridge && self.access.registry_failed_recently(now_ms) {
+            tally.count(Metric::RegistryStale);
+            return Ok(());
+        }
         match outside.check_access(ait.agent(), ait.jti(), token).await {
             Ok(AccessAnswer::Accepted) => {
                 self.access.keep(hash, now_ms);
-                // The row only spares other instances a question: without it they ask.
-                let _ = outside.remember_access(ait.agent(), hash, now_ms).await;
+                if let Err(error) = outside.remember_access(ait.agent(), hash, now_ms).await {
+                    // The row only spares other instances a question: without it they ask.
+                    tracing::warn!("a yes of the registry was not kept: {}", ErrorChain(&error));
+                }
                 Ok(())
             }
             Ok(AccessAnswer::Refused) => {
                 self.access.forget(hash);
+                if row_at_ms.is_some() {
+                    // It must not bridge an outage that begins now.
+                    outside.forget_access(ait.agent(), hash).await?;
+                }
                 Err(AuthRefusal::AccessInvalid)
             }
-            Err(_) if held == HeldYes::ForOutage && self.policy.stale == StaleBehavior::FailOpen => {
+            Err(error) => {
+                self.access.note_failure(now_ms);
+                if !may_bridge {
+                    return Err(AuthRefusal::AccessUnknown(error));
+                }
+                tracing::warn!("an earlier yes stands in for the registry: {}", ErrorChain(&error));
                 tally.count(Metric::RegistryStale);
                 Ok(())
             }
-            Err(error) => Err(AuthRefusal::AccessUnknown(error)),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::did::AgentDid;
 use crate::limits::{
-    CONNECTION_OPENING_MS, QUARANTINE_PROBE_MS, QUICK_SUPERSEDE_MS, QUICK_SUPERSEDES_MAX, RECONNECT_BRAKE_MS,
-    SHORT_LIFE_MS, SHORT_LIVES_MAX, SHORT_LIVES_WINDOW_MS,
+    CONNECTION_OPENING_MS, DRAIN_ANNOUNCEMENT_MS, QUARANTINE_PROBE_MS, QUICK_SUPERSEDE_MS,
+    QUICK_SUPERSEDES_MAX, RECONNECT_BRAKE_MS, SHORT_LIFE_MS, SHORT_LIVES_MAX, SHORT_LIVES_WINDOW_MS,
 };
 
 /// One particular socket of one agent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionRef {
     /// Whose socket it is.
     pub agent: AgentDid,
@@ -57,6 +57,8 @@ pub struct ConnectionRow {
     pub live: Option<Live>,
     /// When a drain of the newest socket began, in milliseconds since the Unix epoch.
     pub drain_started_at_ms: Option<u64>,
+    /// When a drain of the newest socket was last announced for later, in milliseconds since the Unix epoch.
+    pub drain_announced_at_ms: Option<u64>,
     /// What happened to the sockets before it.
     pub history: ConnectionHistory,
 }
@@ -87,6 +89,13 @@ impl ConnectionRow {
     #[must_use]
     pub fn current(&self, now_ms: u64) -> Option<&Live> {
         self.live.as_ref().filter(|live| now_ms < live.lease_expires_at_ms)
+    }
+
+    /// Whether a drain of the newest socket is announced that will find whatever is in the mailbox at `now_ms`.
+    #[must_use]
+    pub fn has_drain_announced(&self, now_ms: u64) -> bool {
+        let announced_ms = self.drain_announced_at_ms.map(|at_ms| now_ms.saturating_sub(at_ms));
+        announced_ms.is_some_and(|passed_ms| passed_ms < DRAIN_ANNOUNCEMENT_MS)
     }
 
     /// What a drain may do with the newest socket at `now_ms`.
@@ -252,7 +261,7 @@ mod tests {
     /// The row that a connector leaves which opened, was drained a second later, and died.
     fn after_drain(seen: &ConnectionRow, opened_ms: u64) -> ConnectionRow {
         let Admission::Admit { history, .. } = admit(&newcomer(opened_ms), seen) else { panic!("refused") };
-        ConnectionRow { live: None, drain_started_at_ms: Some(opened_ms + 1_000), history }
+        ConnectionRow { drain_started_at_ms: Some(opened_ms + 1_000), history, ..ConnectionRow::default() }
     }
 
     #[test]
@@ -264,10 +273,10 @@ mod tests {
         }
         let Admission::Admit { history, .. } = admit(&newcomer(109_000), &seen) else { panic!("refused") };
         assert!(history.is_quarantined());
-        let held = ConnectionRow { live: None, drain_started_at_ms: None, history };
+        let held = ConnectionRow { history, ..ConnectionRow::default() };
         assert_eq!(held.feeding(109_000), Feeding::After(107_000 + 900_000 - 109_000));
         assert_eq!(held.feeding(107_000 + 900_000), Feeding::Probe);
-        let probed = ConnectionRow { drain_started_at_ms: Some(2_000_000), ..held };
+        let probed = ConnectionRow { drain_started_at_ms: Some(2_000_000), ..held.clone() };
         assert_eq!(probed.feeding(2_010_000), Feeding::After(20_000));
         assert_eq!(probed.feeding(2_030_000), Feeding::Recovered);
         let Admission::Admit { history, .. } = admit(&newcomer(2_010_000), &probed) else {
@@ -290,7 +299,7 @@ mod tests {
                 panic!("refused")
             };
             assert!(!history.is_quarantined());
-            seen = ConnectionRow { live: None, drain_started_at_ms: None, history };
+            seen = ConnectionRow { history, ..ConnectionRow::default() };
         }
     }
 }

@@ -61,6 +61,20 @@ impl QueuedMessage {
     fn correlation_id(&self) -> &str {
         self.correlation_id.as_deref().unwrap_or(&self.message_id)
     }
+
+    /// What is kept of a message, or of the receipt that it led to, when it can never be handled.
+    pub(crate) fn dead_letter(&self, body: String, reason_code: &'static str, reason: String) -> DeadLetter {
+        DeadLetter {
+            body,
+            version: self.version.clone(),
+            reason_code,
+            reason,
+            receive_count: self.receive_count,
+            original_message_id: self.message_id.clone(),
+            first_seen_ms: self.first_seen_ms,
+            correlation_id: self.correlation_id().to_owned(),
+        }
+    }
 }
 
 /// What the queue is to do with a message.
@@ -94,7 +108,8 @@ enum Outcome {
 /// One thing to do; several states of one receipt are one thing, done in their order.
 enum Work {
     States(Vec<(usize, Receipt)>),
-    Drain(usize, ConnectionRef),
+    /// However many messages ask for it, a mailbox is drained once at a time.
+    Drain(Vec<usize>, ConnectionRef),
     Close(usize, ConnectionRef),
     Defect(usize, MessageDefect),
 }
@@ -132,6 +147,7 @@ pub async fn deliver_batch<O: DeliveryOutside>(
 /// Parses the batch and puts the states of one receipt together, oldest first.
 fn sort_out(batch: &[QueuedMessage]) -> Vec<Work> {
     let mut states: BTreeMap<ReceiptKey, Vec<(usize, Receipt)>> = BTreeMap::new();
+    let mut drains: BTreeMap<ConnectionRef, Vec<usize>> = BTreeMap::new();
     let mut work = Vec::new();
     for (index, message) in batch.iter().enumerate() {
         match QueueMessage::parse(&message.body, message.version.as_deref()) {
@@ -139,12 +155,13 @@ fn sort_out(batch: &[QueuedMessage]) -> Vec<Work> {
                 states.entry(receipt.key()).or_default().push((index, receipt));
             }
             Ok(QueueMessage::Connected(connection) | QueueMessage::Drain(connection)) => {
-                work.push(Work::Drain(index, connection));
+                drains.entry(connection).or_default().push(index);
             }
             Ok(QueueMessage::Close(connection)) => work.push(Work::Close(index, connection)),
             Err(defect) => work.push(Work::Defect(index, defect)),
         }
     }
+    work.extend(drains.into_iter().map(|(connection, indices)| Work::Drain(indices, connection)));
     work.extend(states.into_values().map(|mut states| {
         states.sort_by_cached_key(|(_, receipt)| receipt.order());
         Work::States(states)
@@ -179,9 +196,14 @@ struct Courier<'a, O> {
 }
 
 impl<O: DeliveryOutside> Courier<'_, O> {
+    fn now_s(&self) -> u64 {
+        self.outside.now_ms() / 1_000
+    }
+
     /// Does one thing so that a panic in it stays in it.
     async fn do_alone(&self, work: Work) -> Vec<(usize, Verdict)> {
         let indices = work.indices();
+        let drained = work.drained().cloned();
         let done = AssertUnwindSafe(self.do_work(work)).catch_unwind().await;
         if let Ok(verdicts) = done {
             return verdicts;
@@ -189,7 +211,11 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         let mut verdicts = Vec::new();
         for index in indices {
             self.tally.count(Metric::RecordPanicked);
-            let outcome = Outcome::Retry(wait_s(&self.batch[index]));
+            let message = &self.batch[index];
+            let outcome = match &drained {
+                Some(connection) => self.drain_again(message, connection).await,
+                None => Outcome::Retry(wait_s(message)),
+            };
             verdicts.push((index, self.settle(index, outcome).await));
         }
         verdicts
@@ -207,7 +233,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
                         .collect()
                 }
             },
-            Work::Drain(index, connection) => vec![(index, self.drain(index, &connection).await)],
+            Work::Drain(indices, connection) => self.drain(&indices, &connection).await,
             Work::Close(index, connection) => vec![(index, self.close(index, &connection).await)],
             Work::Defect(index, defect) => {
                 let reason = defect.to_string();
@@ -250,15 +276,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         reason_code: &'static str,
         reason: String,
     ) -> Result<(), StoreError> {
-        let letter = DeadLetter {
-            body: message.body.clone(),
-            reason_code,
-            reason,
-            receive_count: message.receive_count,
-            original_message_id: message.message_id.clone(),
-            first_seen_ms: message.first_seen_ms,
-            correlation_id: message.correlation_id().to_owned(),
-        };
+        let letter = message.dead_letter(message.body.clone(), reason_code, reason);
         self.outside.bury(&letter).await?;
         self.tally.count(Metric::DeadLettered);
         tracing::warn!(
@@ -270,8 +288,16 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         Ok(())
     }
 
-    async fn drain(&self, index: usize, connection: &ConnectionRef) -> Outcome {
-        let message = &self.batch[index];
+    /// Drains on behalf of the first of the messages that ask for it; the others have nothing left to ask for, unless it
+    /// has to be tried again.
+    async fn drain(&self, indices: &[usize], connection: &ConnectionRef) -> Vec<(usize, Outcome)> {
+        let Some((&first, others)) = indices.split_first() else { return Vec::new() };
+        let outcome = self.drain_for(&self.batch[first], connection).await;
+        let others = others.iter().map(|index| (*index, Outcome::Done));
+        std::iter::once((first, outcome)).chain(others).collect()
+    }
+
+    async fn drain_for(&self, message: &QueuedMessage, connection: &ConnectionRef) -> Outcome {
         match drain(self.outside, connection, message, self.tally).await {
             Drained::Finished => Outcome::Done,
             Drained::After(delay_s) => self.go_on_later(message, connection, delay_s).await,
@@ -285,12 +311,17 @@ impl<O: DeliveryOutside> Courier<'_, O> {
                     "a drain was interrupted: {}",
                     ErrorChain(&error)
                 );
-                if is_last_own_attempt(message) {
-                    self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await
-                } else {
-                    Outcome::Retry(wait_s(message))
-                }
+                self.drain_again(message, connection).await
             }
+        }
+    }
+
+    /// Has an interrupted drain tried again: by the same message, or by a new one when that has been tried often enough.
+    async fn drain_again(&self, message: &QueuedMessage, connection: &ConnectionRef) -> Outcome {
+        if is_last_own_attempt(message) {
+            self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await
+        } else {
+            Outcome::Retry(wait_s(message))
         }
     }
 
@@ -326,10 +357,19 @@ impl<O: DeliveryOutside> Courier<'_, O> {
 }
 
 impl Work {
+    /// Whose mailbox is to be drained, if that is what is to be done.
+    fn drained(&self) -> Option<&ConnectionRef> {
+        match self {
+            Self::Drain(_, connection) => Some(connection),
+            Self::States(_) | Self::Close(..) | Self::Defect(..) => None,
+        }
+    }
+
     fn indices(&self) -> Vec<usize> {
         match self {
             Self::States(states) => states.iter().map(|(index, _)| *index).collect(),
-            Self::Drain(index, _) | Self::Close(index, _) | Self::Defect(index, _) => vec![*index],
+            Self::Drain(indices, _) => indices.clone(),
+            Self::Close(index, _) | Self::Defect(index, _) => vec![*index],
         }
     }
 }

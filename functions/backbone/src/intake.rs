@@ -106,7 +106,9 @@ fn field<T>(
 /// The reason, trimmed and cut. Anything but a non-blank string counts as none.
 fn reason(fields: &Map<String, Value>) -> Option<String> {
     let text = fields.get("reason")?.as_str()?.trim();
-    let cut: String = text.chars().take(REASON_CHARS_MAX).collect();
+    // The two characters that XML, and so SQS, does not know.
+    let known = |char| if matches!(char, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { char };
+    let cut: String = text.chars().take(REASON_CHARS_MAX).map(known).collect();
     let cut = cut.trim_end();
     (!cut.is_empty()).then(|| cut.to_owned())
 }
@@ -184,6 +186,8 @@ mod tests {
             assert_eq!(parse(&with("reason", value)).unwrap().reason, None);
         }
         assert_eq!(parse(&with("reason", json!(" x "))).unwrap().reason.as_deref(), Some("x"));
+        let odd = parse(&with("reason", json!("a\u{fffe}\u{ffff}b"))).unwrap().reason;
+        assert_eq!(odd.as_deref(), Some("a\u{fffd}\u{fffd}b"));
         let long = parse(&with("reason", json!("\u{e9}".repeat(5_000)))).unwrap().reason.unwrap();
         assert_eq!(long.chars().count(), 1_000);
     }

@@ -18,8 +18,8 @@ pub const PROOF_SKEW_S_MAX: u64 = 300;
 /// least as long or it could be replayed; a minute is added for clocks that differ between instances.
 pub const NONCE_LIFE_S: u64 = 2 * PROOF_SKEW_S_MAX + 60;
 
-/// Longest accepted value of any header the chain reads. API Gateway passes 10 KB of headers at most; an AIT is
-/// below 1 KB. Longer ones are refused as malformed before anything is computed from them.
+/// Longest accepted identity or access token. API Gateway passes 10 KB of headers at most; an AIT is below 1 KB. Longer
+/// ones are refused as malformed before anything is computed from them.
 pub const HEADER_BYTES_MAX: usize = 8 * 1024;
 
 /// How long a registry's yes to an access token stands (design 6).
@@ -27,6 +27,10 @@ pub const ACCESS_FRESH_MS: u64 = 60_000;
 
 /// How long a yes is honoured while the registry cannot be reached, in fail-open (design 6).
 pub const ACCESS_OUTAGE_MS: u64 = 15 * 60_000;
+
+/// After the registry has failed to answer about an access token, those who hold an earlier yes do not wait for it this
+/// long.
+pub const REGISTRY_PAUSE_MS: u64 = 5_000;
 
 /// How long rows that registry events write (keys, age of the CRL) are kept in memory (design 6).
 pub const SNAPSHOT_MEMORY_MS: u64 = 60_000;
@@ -65,11 +69,18 @@ pub const DRAIN_PAGES_PER_INVOCATION: usize = 8;
 /// A drain starts another page only while at least this much of the invocation is left.
 pub const DRAIN_TIME_LEFT_MS_MIN: u64 = 12_000;
 
+/// A page stops pushing while at least this much of the invocation is left, to settle what it has pushed.
+pub const SETTLE_TIME_LEFT_MS_MIN: u64 = 5_000;
+
 /// A socket cannot be posted to before `$connect` has returned, so `connected` arrives a little later.
 pub const CONNECTED_DELAY_S: u32 = 1;
 
 /// After the last own attempt a receipt waits in the mailbox and the connection is drained this much later.
 pub const DRAIN_AFTER_FAILURE_DELAY_S: u32 = 60;
+
+/// For this long an announced drain is still to come, so that another need not be announced; the rest of
+/// [`DRAIN_AFTER_FAILURE_DELAY_S`] is for clocks that differ.
+pub const DRAIN_ANNOUNCEMENT_MS: u64 = 45_000;
 
 /// First and longest wait of a record's back-off: doubling, with full jitter (design 12).
 pub const BACK_OFF_FIRST_S: u32 = 2;

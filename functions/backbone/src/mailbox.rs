@@ -1,6 +1,8 @@
 //! What waits for a sender who is away, and how it drains (design 4.5 and 4.6).
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::collections::HashSet;
+
+use futures_util::stream::{self, StreamExt};
 
 use crate::connection::{ConnectionRef, Feeding, Live};
 use crate::delivery::{DeliveryOutside, QueuedMessage};
@@ -8,13 +10,19 @@ use crate::error_chain::ErrorChain;
 use crate::frame::receipt_frame_text;
 use crate::limits::{
     DRAIN_PAGE, DRAIN_PAGES_PER_INVOCATION, DRAIN_TIME_LEFT_MS_MIN, PUSHES_AT_ONCE, QUARANTINE_PROBE_MS,
-    SHORT_LIFE_MS,
+    SETTLE_TIME_LEFT_MS_MIN, SHORT_LIFE_MS,
 };
 use crate::metrics::{Metric, Tally};
+use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
 use crate::stores::{
-    ConnectionStore, DeadLetter, DeliveryState, Gateway, Push, Recorded, StoreError, Waiting,
+    ConnectionStore, DeadLetter, DeliveryState, Gateway, MailboxItem, Push, Recorded, StoreError,
+    UnreadableItem, Waiting,
 };
+
+/// Reason code and reason of a receipt whose frame API Gateway does not carry.
+pub(crate) const FRAME_TOO_LARGE: (&str, &str) =
+    ("frame_too_large", "API Gateway refused the frame as too large");
 
 /// What became of one push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +126,14 @@ async fn try_drain<O: DeliveryOutside>(
         }
     }
     let mut drain_is_noted = row.drain_started_at_ms.is_some();
-    for _ in 0..DRAIN_PAGES_PER_INVOCATION {
-        if outside.time_left_ms() < DRAIN_TIME_LEFT_MS_MIN {
+    for page in 0..DRAIN_PAGES_PER_INVOCATION {
+        // The first page is always begun: a drain that only ever sends itself on would go round for ever.
+        if page > 0 && outside.time_left_ms() < DRAIN_TIME_LEFT_MS_MIN {
             return Ok(Drained::After(0));
         }
-        match drain_page(outside, connection, message, DRAIN_PAGE, !drain_is_noted, tally).await? {
-            Page::Emptied => drain_is_noted = true,
+        match drain_page(outside, connection, message, DRAIN_PAGE, &mut drain_is_noted, tally).await? {
+            Page::Emptied => {}
+            Page::OutOfTime => return Ok(Drained::After(0)),
             Page::Last => return Ok(Drained::Finished),
             Page::NotOpenYet => return Ok(Drained::NotOpenYet),
         }
@@ -139,8 +149,8 @@ async fn probe<O: DeliveryOutside>(
     message: &QueuedMessage,
     tally: &Tally,
 ) -> Result<Drained, StoreError> {
-    match drain_page(outside, connection, message, 1, true, tally).await? {
-        Page::Emptied => Ok(Drained::After(whole_seconds(SHORT_LIFE_MS))),
+    match drain_page(outside, connection, message, 1, &mut false, tally).await? {
+        Page::Emptied | Page::OutOfTime => Ok(Drained::After(whole_seconds(SHORT_LIFE_MS))),
         Page::Last => Ok(Drained::After(whole_seconds(QUARANTINE_PROBE_MS))),
         Page::NotOpenYet => Ok(Drained::NotOpenYet),
     }
@@ -154,6 +164,8 @@ fn whole_seconds(ms: u64) -> u32 {
 enum Page {
     /// All of it is settled, and there may be more.
     Emptied,
+    /// The invocation's time is nearly over.
+    OutOfTime,
     /// There is nothing more to do for this connection.
     Last,
     NotOpenYet,
@@ -171,33 +183,67 @@ async fn drain_page<O: DeliveryOutside>(
     connection: &ConnectionRef,
     message: &QueuedMessage,
     limit: usize,
-    note_drain: bool,
+    drain_is_noted: &mut bool,
     tally: &Tally,
 ) -> Result<Page, StoreError> {
-    let waiting = outside.waiting(&connection.agent, limit).await?;
-    if waiting.is_empty() {
+    let items = outside.waiting(&connection.agent, limit).await?;
+    if items.is_empty() {
         return Ok(Page::Last);
     }
-    if note_drain {
-        outside.note_drain(connection, outside.now_ms()).await?;
-    }
+    let full = items.len() == limit;
+    let waiting = bury_unreadable(outside, connection, items, message, tally).await?;
     let keys: Vec<_> = waiting.iter().map(|waiting| waiting.receipt.key()).collect();
     let state = outside.read_for_delivery(&keys, std::slice::from_ref(&connection.agent)).await?;
     let Some(live) = drainable(&state, connection, outside.now_ms(), tally) else { return Ok(Page::Last) };
-    let full = waiting.len() == limit;
+    if !*drain_is_noted && waiting.iter().any(|waiting| is_to_be_pushed(waiting, &state, outside.now_ms())) {
+        outside.note_drain(connection, outside.now_ms()).await?;
+        *drain_is_noted = true;
+    }
     let mut settled = Vec::with_capacity(waiting.len());
     let pushed = push_page(outside, &state, live, waiting, message, &mut settled, tally).await;
     // Whatever ended the page, what was pushed is settled first: it must not be pushed again.
-    stream::iter(settled)
+    let outcomes: Vec<Result<(), StoreError>> = stream::iter(settled)
         .map(|settled| settle(outside, settled, tally))
         .buffer_unordered(PUSHES_AT_ONCE)
-        .try_collect::<Vec<()>>()
-        .await?;
+        .collect()
+        .await;
+    outcomes.into_iter().collect::<Result<(), StoreError>>()?;
     match pushed? {
-        Page::Emptied if full => Ok(Page::Emptied),
-        Page::Emptied | Page::Last => Ok(Page::Last),
-        Page::NotOpenYet => Ok(Page::NotOpenYet),
+        Page::Emptied if !full => Ok(Page::Last),
+        page @ (Page::Emptied | Page::OutOfTime | Page::Last | Page::NotOpenYet) => Ok(page),
     }
+}
+
+/// Whether the drain will push it, as far as is known now.
+fn is_to_be_pushed(waiting: &Waiting, state: &DeliveryState, now_ms: u64) -> bool {
+    waiting.expires_at_s > now_ms / 1_000
+        && match standing(&waiting.receipt, state.receipts.get(&waiting.receipt.key()), now_ms / 1_000) {
+            Standing::New | Standing::RepeatOfWaiting => true,
+            Standing::RepeatOfPushed | Standing::Overtaken | Standing::OtherRecipient => false,
+        }
+}
+
+/// Puts items that nobody can read where somebody will look at them, and returns the others: one bad item does not keep
+/// a mailbox shut.
+async fn bury_unreadable<O: DeliveryOutside>(
+    outside: &O,
+    connection: &ConnectionRef,
+    items: Vec<MailboxItem>,
+    message: &QueuedMessage,
+    tally: &Tally,
+) -> Result<Vec<Waiting>, StoreError> {
+    let mut waiting = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            MailboxItem::Readable(item) => waiting.push(item),
+            MailboxItem::Unreadable(UnreadableItem { item, attributes }) => {
+                let reason = format!("item {item} of the mailbox of {} cannot be read", connection.agent);
+                bury(outside, message.dead_letter(attributes, "unreadable_item", reason), tally).await?;
+                outside.remove_unreadable(&connection.agent, &item).await?;
+            }
+        }
+    }
+    Ok(waiting)
 }
 
 /// The agent's connection, if it is the one that is to be drained and may be.
@@ -229,14 +275,24 @@ async fn push_page<O: DeliveryOutside>(
     settled: &mut Vec<Settled>,
     tally: &Tally,
 ) -> Result<Page, StoreError> {
+    let mut pushed = HashSet::new();
     for waiting in waiting {
+        if outside.time_left_ms() < SETTLE_TIME_LEFT_MS_MIN {
+            return Ok(Page::OutOfTime);
+        }
         let receipt = waiting.receipt;
+        if pushed.contains(&receipt.frame_id()) {
+            // The same state twice in one mailbox: whoever moved it on has died before removing the older item.
+            tally.count(Metric::MailboxSettled);
+            settled.push(Settled { receipt, pushed: None });
+            continue;
+        }
         if waiting.expires_at_s <= outside.now_ms() / 1_000 {
             tally.count(Metric::RetentionOver);
             settled.push(Settled { receipt, pushed: None });
             continue;
         }
-        match standing(&receipt, state.receipts.get(&receipt.key())) {
+        match standing(&receipt, state.receipts.get(&receipt.key()), outside.now_ms() / 1_000) {
             Standing::New | Standing::RepeatOfWaiting => {}
             Standing::RepeatOfPushed | Standing::Overtaken | Standing::OtherRecipient => {
                 tally.count(Metric::MailboxSettled);
@@ -247,18 +303,25 @@ async fn push_page<O: DeliveryOutside>(
         match attempt_push(outside, &receipt, live, tally).await? {
             Attempt::Taken => {
                 tally.count(Metric::MailboxDrained);
-                let pushed = StoredReceipt {
+                pushed.insert(receipt.frame_id());
+                let row = StoredReceipt {
                     receipt: receipt.clone(),
                     pushed_at_ms: Some(outside.now_ms()),
                     expires_at_s: waiting.expires_at_s,
                 };
-                settled.push(Settled { receipt, pushed: Some(pushed) });
+                settled.push(Settled { receipt, pushed: Some(row) });
             }
             Attempt::Offline => return Ok(Page::Last),
             Attempt::NotOpenYet => return Ok(Page::NotOpenYet),
             Attempt::Failed => return Err(push_failed()),
             Attempt::TooLarge => {
-                bury(outside, &receipt, message, tally).await?;
+                let body = QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
+                bury(
+                    outside,
+                    message.dead_letter(body, FRAME_TOO_LARGE.0, FRAME_TOO_LARGE.1.to_owned()),
+                    tally,
+                )
+                .await?;
                 settled.push(Settled { receipt, pushed: None });
             }
         }
@@ -277,23 +340,14 @@ async fn settle<O: DeliveryOutside>(outside: &O, settled: Settled, tally: &Tally
     outside.stop_waiting(&settled.receipt).await
 }
 
-async fn bury<O: DeliveryOutside>(
-    outside: &O,
-    receipt: &Receipt,
-    message: &QueuedMessage,
-    tally: &Tally,
-) -> Result<(), StoreError> {
-    let letter = DeadLetter {
-        body: crate::queue_message::QueueMessage::DeliveryReceipt(receipt.clone()).to_body(),
-        reason_code: "frame_too_large",
-        reason: "API Gateway refused the frame as too large".to_owned(),
-        receive_count: message.receive_count,
-        original_message_id: message.message_id.clone(),
-        first_seen_ms: message.first_seen_ms,
-        correlation_id: message.correlation_id.clone().unwrap_or_else(|| message.message_id.clone()),
-    };
+async fn bury<O: DeliveryOutside>(outside: &O, letter: DeadLetter, tally: &Tally) -> Result<(), StoreError> {
     outside.bury(&letter).await?;
     tally.count(Metric::DeadLettered);
+    tracing::warn!(
+        reason.code = letter.reason_code,
+        correlation.id = letter.correlation_id,
+        "an item of a mailbox went to the dead-letter queue"
+    );
     Ok(())
 }
 

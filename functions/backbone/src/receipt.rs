@@ -102,6 +102,14 @@ pub struct StoredReceipt {
     pub expires_at_s: u64,
 }
 
+impl StoredReceipt {
+    /// Whether its retention is over at `now_s`, in seconds since the Unix epoch.
+    #[must_use]
+    pub const fn is_expired(&self, now_s: u64) -> bool {
+        self.expires_at_s <= now_s
+    }
+}
+
 /// How an incoming state stands to what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "only a new state is pushed and recorded"]
@@ -118,11 +126,18 @@ pub enum Standing {
     OtherRecipient,
 }
 
-/// Compares an incoming state with the stored one (design 4.2).
-pub fn standing(incoming: &Receipt, stored: Option<&StoredReceipt>) -> Standing {
+/// Compares an incoming state with the stored one at `now_s` (design 4.2).
+///
+/// A stored state that is past its retention cannot be looked up any more, whether or not DynamoDB has got round to
+/// deleting it, so saying it again is news. It still keeps older states from coming after it.
+pub fn standing(incoming: &Receipt, stored: Option<&StoredReceipt>, now_s: u64) -> Standing {
     let Some(stored) = stored else { return Standing::New };
     if stored.receipt.recipient != incoming.recipient {
         return Standing::OtherRecipient;
+    }
+    if stored.is_expired(now_s) {
+        let older = incoming.order() < stored.receipt.order();
+        return if older { Standing::Overtaken } else { Standing::New };
     }
     if stored.receipt.frame_id() == incoming.frame_id() {
         return match stored.pushed_at_ms {
@@ -166,7 +181,7 @@ pub(crate) mod tests {
         ];
         let mut row = None;
         for (incoming, expected) in steps {
-            assert_eq!(standing(&incoming, row.as_ref()), expected, "{incoming:?}");
+            assert_eq!(standing(&incoming, row.as_ref(), 5), expected, "{incoming:?}");
             if expected == Standing::New {
                 row = Some(stored(incoming, true));
             }
@@ -176,16 +191,26 @@ pub(crate) mod tests {
     #[test]
     fn an_older_state_never_replaces_a_newer_one() {
         let row = stored(receipt(Status::DeliveredToWebhook, None, 10), true);
-        assert_eq!(standing(&receipt(Status::DeadLettered, None, 9), Some(&row)), Standing::Overtaken);
+        assert_eq!(standing(&receipt(Status::DeadLettered, None, 9), Some(&row), 5), Standing::Overtaken);
     }
 
     #[test]
     fn at_the_same_time_exactly_one_of_two_states_wins() {
         let one = receipt(Status::DeliveredToWebhook, None, 10);
         let two = receipt(Status::DeadLettered, None, 10);
-        let one_after_two = standing(&one, Some(&stored(two.clone(), true)));
-        let two_after_one = standing(&two, Some(&stored(one, true)));
+        let one_after_two = standing(&one, Some(&stored(two.clone(), true)), 5);
+        let two_after_one = standing(&two, Some(&stored(one, true)), 5);
         assert_ne!(one_after_two, two_after_one);
+    }
+
+    #[test]
+    fn after_the_retention_a_repetition_is_news_and_an_older_state_is_not() {
+        let row =
+            StoredReceipt { expires_at_s: 5, ..stored(receipt(Status::DeliveredToWebhook, None, 10), true) };
+        let again = receipt(Status::DeliveredToWebhook, None, 11);
+        assert_eq!(standing(&again, Some(&row), 4), Standing::RepeatOfPushed);
+        assert_eq!(standing(&again, Some(&row), 5), Standing::New);
+        assert_eq!(standing(&receipt(Status::DeadLettered, None, 9), Some(&row), 5), Standing::Overtaken);
     }
 
     #[test]
@@ -193,7 +218,7 @@ pub(crate) mod tests {
         let mut other = receipt(Status::DeadLettered, None, 99);
         other.recipient = other.sender.clone();
         let row = stored(receipt(Status::DeliveredToWebhook, None, 10), false);
-        assert_eq!(standing(&other, Some(&row)), Standing::OtherRecipient);
+        assert_eq!(standing(&other, Some(&row), 5), Standing::OtherRecipient);
     }
 
     #[test]

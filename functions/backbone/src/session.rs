@@ -69,13 +69,16 @@ where
     O: ConnectionStore + TrustStore + ReceiptQueue + Gateway + Clock,
 {
     let displaced = claim(outside, newcomer, lease_ms, tally).await?;
-    if let Err(refusal) = confirm(outside, newcomer, correlation_id, tally).await {
-        outside.clear_connection(&newcomer.agent, &newcomer.connection_id).await?;
-        return Err(refusal);
-    }
+    let confirmed = confirm(outside, newcomer, correlation_id, tally).await;
+    // Whether or not the newcomer stays, the row does not name the displaced socket any more: nobody would push to it,
+    // or cut it when its agent is revoked.
     if let Some(displaced) = displaced {
         tally.count(Metric::Superseded);
         close_displaced(outside, displaced, correlation_id, tally).await;
+    }
+    if let Err(refusal) = confirmed {
+        outside.clear_connection(&newcomer.agent, &newcomer.connection_id).await?;
+        return Err(refusal);
     }
     tally.count(Metric::Connected);
     Ok(())

@@ -155,6 +155,12 @@ pub trait NonceStore {
         access_hash: &str,
         accepted_at_ms: u64,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Forgets a yes of the registry: it has said no since.
+    fn forget_access(
+        &self,
+        agent: &AgentDid,
+        access_hash: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Adds to the agent's requests of a minute (counted from the Unix epoch) and returns their total.
     fn add_requests(
         &self,
@@ -211,6 +217,8 @@ pub trait ReceiptQueue {
 pub struct DeadLetter {
     /// The message as it was.
     pub body: String,
+    /// Its version attribute: without it a message of another version would be misread after a redrive.
+    pub version: Option<String>,
     /// A short name for the reason, to filter by.
     pub reason_code: &'static str,
     /// The reason for a person; never quotes the body.
@@ -252,6 +260,24 @@ pub enum Recorded {
     Stale,
 }
 
+/// One item of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailboxItem {
+    /// As it was put in.
+    Readable(Waiting),
+    /// Nobody can tell any more what it was.
+    Unreadable(UnreadableItem),
+}
+
+/// An item of a mailbox that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableItem {
+    /// Its name in the table.
+    pub item: String,
+    /// All its attributes, as text for a person.
+    pub attributes: String,
+}
+
 /// A receipt that waits for its sender, with all that its frame needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -276,12 +302,18 @@ pub trait ReceiptStore {
     fn keep_waiting(&self, waiting: &Waiting) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Takes a receipt out of its sender's mailbox; one that is not there changes nothing.
     fn stop_waiting(&self, receipt: &Receipt) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// The oldest waiting receipts of `agent`, at most `limit`, oldest first, strongly consistent.
+    /// The oldest items of an agent's mailbox, at most `limit`, oldest first, strongly consistent.
     fn waiting(
         &self,
         agent: &AgentDid,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Waiting>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<MailboxItem>, StoreError>> + Send;
+    /// Takes an unreadable item out of an agent's mailbox.
+    fn remove_unreadable(
+        &self,
+        agent: &AgentDid,
+        item: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// One receipt, strongly consistent.
     fn find(
         &self,
@@ -320,6 +352,12 @@ pub trait ConnectionStore {
     /// Notes when the first drain of a connection began; changes nothing if it has been noted, or if the connection is
     /// no longer the agent's.
     fn note_drain(
+        &self,
+        connection: &ConnectionRef,
+        at_ms: u64,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Notes when a drain of a connection was announced; changes nothing if the connection is no longer the agent's.
+    fn note_drain_announced(
         &self,
         connection: &ConnectionRef,
         at_ms: u64,

@@ -14,6 +14,7 @@ mod python_tools;
 mod run_directory;
 mod sam_build;
 mod services;
+mod simulate;
 mod stack;
 mod steps;
 mod test_suite;
@@ -31,6 +32,8 @@ Usage: cargo xtask <command>
 
   demo      start the stack, show a receipt on its way, stop the stack
   test      format, lints, template, then every test on the stack with IAM enforced
+            --long  the endurance tests with 10,000 receipts, 100 kills and 100,000 held (many minutes)
+  simulate  --from S --seeds N: the receipt path in virtual time; one seed is shown with its trace if it fails
   up        start the stack and keep it running until Ctrl-C
   package   build the functions for AWS (arm64) and check their size
   validate  check template.yaml
@@ -38,13 +41,15 @@ Usage: cargo xtask <command>
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let command: fn() -> Result<(), Failure> =
+    let command: Box<dyn Fn() -> Result<(), Failure>> =
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["demo"] => demo::run,
-            ["test"] => test_suite::run,
-            ["up"] => up::run,
-            ["package"] => package::run,
-            ["validate"] => validate::run,
+            ["demo"] => Box::new(demo::run),
+            ["test"] => Box::new(test_suite::run),
+            ["test", "--long"] => Box::new(test_suite::run_long),
+            ["simulate", ..] => Box::new(|| simulate::run(&arguments[1..])),
+            ["up"] => Box::new(up::run),
+            ["package"] => Box::new(package::run),
+            ["validate"] => Box::new(validate::run),
             ["help" | "--help" | "-h"] => {
                 print!("{USAGE}");
                 return ExitCode::SUCCESS;

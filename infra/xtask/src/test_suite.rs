@@ -12,7 +12,30 @@ use crate::stack::Stack;
 use crate::workspace::{self, Host};
 use crate::{cargo, steps, validate};
 
+/// How much the endurance tests are asked. The tests are the same ones.
+#[derive(Clone, Copy)]
+enum Scale {
+    /// What a developer waits for.
+    Short,
+    /// What the project promises.
+    Long,
+}
+
+impl Scale {
+    /// The variable that tells the tests, and its value for [`Scale::Long`].
+    const VARIABLE: &str = "BACKBONE_ENDURANCE";
+    const LONG: &str = "long";
+}
+
 pub(crate) fn run() -> Result<(), Failure> {
+    run_at(Scale::Short)
+}
+
+pub(crate) fn run_long() -> Result<(), Failure> {
+    run_at(Scale::Long)
+}
+
+fn run_at(scale: Scale) -> Result<(), Failure> {
     let host = Host::detect()?;
     let run = RunDirectory::create("test")?;
     steps::run("format", || {
@@ -29,8 +52,10 @@ pub(crate) fn run() -> Result<(), Failure> {
     validate::template(&tools, &run)?;
     let stack = Stack::bring_up(&tools, &host, Ports::free()?, Iam::Enforced, &run)?;
     steps::run_shown("tests, with IAM enforced", || {
-        let tested =
-            processes::run(test_runner(&host).env(Stack::VARIABLE, &stack.description), &Output::Shown);
+        let tested = processes::run(
+            test_runner(&host, scale).env(Stack::VARIABLE, &stack.description),
+            &Output::Shown,
+        );
         // A part of the stack that died explains failing tests better than they do.
         stack.check().and(tested).map_err(|failure| {
             failure.with_remedy(format!("the logs of every part are in {}", run.path().display()))
@@ -39,13 +64,18 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 /// nextest if it is there, else what Cargo brings.
-fn test_runner(host: &Host) -> Command {
+fn test_runner(host: &Host, scale: Scale) -> Command {
     let mut runner = cargo::command(host);
     if has_nextest() {
         runner.args(["nextest", "run", "--workspace"]);
     } else {
         runner.args(["test", "--workspace", "--no-fail-fast"]);
     }
+    match scale {
+        Scale::Short => runner.env_remove(Scale::VARIABLE),
+        // The profile of nextest has the same name, and patience.
+        Scale::Long => runner.env(Scale::VARIABLE, Scale::LONG).env("NEXTEST_PROFILE", Scale::LONG),
+    };
     runner
 }
 

@@ -1,9 +1,10 @@
 //! The registry's yes to an access token, and how long it stands (design 6).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::limits::{ACCESS_FRESH_MS, ACCESS_OUTAGE_MS};
+use crate::limits::{ACCESS_FRESH_MS, ACCESS_OUTAGE_MS, REGISTRY_PAUSE_MS};
 
 /// More entries than an instance sees in [`ACCESS_FRESH_MS`] under the account's request limits; beyond it the old
 /// ones are dropped, which costs a question each.
@@ -11,7 +12,11 @@ const ENTRIES_MAX: usize = 10_000;
 
 /// Yeses by the hash of agent, token id and token. A no is never kept.
 #[derive(Debug, Default)]
-pub(super) struct AccessMemory(Mutex<HashMap<String, u64>>);
+pub(super) struct AccessMemory {
+    yeses: Mutex<HashMap<String, u64>>,
+    /// When the registry last failed to answer, in milliseconds since the Unix epoch; 0 if it never did.
+    failed_at_ms: AtomicU64,
+}
 
 /// What a held yes is worth now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +56,18 @@ impl AccessMemory {
         self.yeses().remove(hash);
     }
 
+    /// Notes that the registry did not answer.
+    pub(super) fn note_failure(&self, now_ms: u64) {
+        self.failed_at_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Whether the registry failed so recently that who holds a yes need not wait for it to fail again.
+    pub(super) fn registry_failed_recently(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.failed_at_ms.load(Ordering::Relaxed)) < REGISTRY_PAUSE_MS
+    }
+
     fn yeses(&self) -> MutexGuard<'_, HashMap<String, u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.yeses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

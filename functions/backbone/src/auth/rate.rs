@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::did::AgentDid;
+use crate::error_chain::ErrorChain;
 use crate::limits::RATE_REPORT_EVERY;
 use crate::metrics::{Metric, Tally};
 use crate::stores::{Clock, NonceStore};
@@ -52,7 +53,10 @@ impl RateMemory {
         if count.unreported >= RATE_REPORT_EVERY {
             match outside.add_requests(agent, minute, count.unreported).await {
                 Ok(shared) => count = self.reported(agent, minute, shared, count.unreported),
-                Err(_) => tally.count(Metric::RateCountFailed),
+                Err(error) => {
+                    tracing::warn!("requests were counted by this instance alone: {}", ErrorChain(&error));
+                    tally.count(Metric::RateCountFailed);
+                }
             }
         }
         if count.shared.saturating_add(count.unreported) > requests_per_minute {

@@ -12,6 +12,7 @@ use super::StaleBehavior;
 use super::crl::UnverifiedCrl;
 use super::issuer::Issuer;
 use super::keys::KeySet;
+use crate::error_chain::ErrorChain;
 use crate::id::Id;
 use crate::limits::{
     CRL_REFRESH_MS, KEYS_AGE_MS_MAX, KEYS_REFRESH_MS, REGISTRY_ASK_INTERVAL_MS, SNAPSHOT_MEMORY_MS,
@@ -32,10 +33,10 @@ pub enum RegistryUnknown {
     #[error("the registry failed a short while ago")]
     FailedRecently,
     /// What is known is too old for `fail-closed`.
-    #[error("what is known of the registry is {age_ms} ms old")]
+    #[error("what is known of the registry is too old ({age_ms:?} ms; none if nothing is known)")]
     TooOld {
-        /// How old.
-        age_ms: u64,
+        /// How old, if anything is known at all.
+        age_ms: Option<u64>,
     },
 }
 
@@ -91,7 +92,7 @@ impl RegistryMemory {
         let keys = self.state().keys.clone().ok_or(RegistryUnknown::FailedRecently)?;
         let age_ms = age_ms(&keys, now_ms);
         if stale == StaleBehavior::FailClosed && age_ms > KEYS_AGE_MS_MAX {
-            return Err(RegistryUnknown::TooOld { age_ms });
+            return Err(RegistryUnknown::TooOld { age_ms: Some(age_ms) });
         }
         Ok(keys.value.get(kid))
     }
@@ -117,7 +118,7 @@ impl RegistryMemory {
         if youngest.is_none_or(|age_ms| age_ms > policy.crl_age_ms_max) {
             tally.count(Metric::RegistryStale);
             if policy.stale == StaleBehavior::FailClosed {
-                return Err(RegistryUnknown::TooOld { age_ms: youngest.unwrap_or(u64::MAX) });
+                return Err(RegistryUnknown::TooOld { age_ms: youngest });
             }
         }
         Ok(state.crl.as_ref().is_some_and(|crl| crl.value.contains(&jti)))
@@ -142,7 +143,8 @@ impl RegistryMemory {
     ) -> Result<(), RegistryUnknown> {
         let rows = match outside.registry_rows().await {
             Ok(rows) => rows,
-            Err(_) if self.state().keys.is_some() => {
+            Err(error) if self.state().keys.is_some() => {
+                tracing::warn!("the registry's rows could not be read: {}", ErrorChain(&error));
                 tally.count(Metric::RegistryStale);
                 return Ok(());
             }
@@ -189,7 +191,8 @@ impl RegistryMemory {
                 self.state().keys = Some(Snapshot { value, at_ms: now_ms });
                 Ok(())
             }
-            Err(_) if self.state().keys.is_some() => {
+            Err(error) if self.state().keys.is_some() => {
+                tracing::warn!("earlier keys of the registry stay in use: {}", ErrorChain(&error));
                 tally.count(Metric::RegistryStale);
                 Ok(())
             }
@@ -214,8 +217,9 @@ impl RegistryMemory {
             }
             state.crl_asked_at_ms = Some(now_ms);
         }
-        if let Ok(value) = self.fetch_crl(outside, issuer, now_ms, stale, tally).await {
-            self.state().crl = Some(Snapshot { value, at_ms: now_ms });
+        match self.fetch_crl(outside, issuer, now_ms, stale, tally).await {
+            Ok(value) => self.state().crl = Some(Snapshot { value, at_ms: now_ms }),
+            Err(error) => tracing::warn!("the revocation list was not renewed: {}", ErrorChain(&error)),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attemp
 use crate::connection::ConnectionRow;
 use crate::error_chain::ErrorChain;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
-use crate::mailbox::{Attempt, attempt_push};
+use crate::mailbox::{Attempt, FRAME_TOO_LARGE, attempt_push};
 use crate::metrics::Metric;
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
@@ -52,14 +52,17 @@ struct Parcel<'a, O> {
 
 impl<O: DeliveryOutside> Parcel<'_, O> {
     async fn deliver(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
-        let metric = match standing(&receipt, self.stored.as_ref()) {
+        let metric = match standing(&receipt, self.stored.as_ref(), self.courier.now_s()) {
             Standing::New => return self.push_new(message, receipt).await,
             // What is pushed is the stored state with its own time, not the repetition's.
             Standing::RepeatOfWaiting => match self.stored.clone() {
-                Some(stored) => return self.push_waiting(message, stored.receipt).await,
+                Some(stored) => return self.push_waiting(message, stored, receipt).await,
                 None => Metric::ReceiptRepeated,
             },
-            Standing::RepeatOfPushed => Metric::ReceiptRepeated,
+            Standing::RepeatOfPushed => {
+                self.move_time_forward(&receipt).await?;
+                Metric::ReceiptRepeated
+            }
             Standing::Overtaken => Metric::ReceiptOvertaken,
             Standing::OtherRecipient => Metric::ReceiptOtherRecipient,
         };
@@ -72,33 +75,54 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         match self.attempt(&receipt, &connection).await? {
             Attempt::Taken => {
                 let pushed = self.pushed(receipt);
-                self.record(pushed).await?;
-                Ok(Outcome::Done)
+                self.record(pushed).await.map(|_| Outcome::Done)
             }
-            Attempt::Offline => {
-                self.wait(&receipt).await?;
-                self.look_again(message, receipt).await
-            }
+            Attempt::Offline => match self.wait(&receipt).await? {
+                Recorded::Stored => self.look_again(message, receipt).await,
+                Recorded::Stale => Ok(Outcome::Done),
+            },
             Attempt::NotOpenYet if !is_last_own_attempt(message) => {
                 Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
             }
             Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
-            Attempt::NotOpenYet | Attempt::Failed => {
-                self.wait(&receipt).await?;
-                self.announce_drain(message, &receipt, &connection).await
-            }
+            Attempt::NotOpenYet | Attempt::Failed => match self.wait(&receipt).await? {
+                Recorded::Stored => self.announce_drain(message, &receipt).await,
+                Recorded::Stale => Ok(Outcome::Done),
+            },
             Attempt::TooLarge => Ok(too_large()),
         }
     }
 
-    /// Pushes what its sender's mailbox holds already.
+    /// Notes that the stored state was said again, so that a state from between, still under way, does not pass for
+    /// the last word. The sender has been told this state: nothing is pushed.
+    async fn move_time_forward(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
+        let Some(stored) = self.stored.clone().filter(|stored| stored.receipt.order() < receipt.order())
+        else {
+            return Ok(());
+        };
+        let row = StoredReceipt { receipt: receipt.clone(), expires_at_s: self.expires_at_s(), ..stored };
+        self.record(row).await.map(drop)
+    }
+
+    /// Pushes what its sender's mailbox should hold already. If it has to go on waiting, it does so as of its latest
+    /// statement, and whether or not its item is still there: a message that comes back from the dead-letter queue has
+    /// none.
     async fn push_waiting(
         &mut self,
         message: &QueuedMessage,
-        receipt: Receipt,
+        stored: StoredReceipt,
+        repeated: Receipt,
     ) -> Result<Outcome, StoreError> {
+        let earlier = stored.receipt;
+        let latest = if earlier.order() < repeated.order() { repeated } else { earlier.clone() };
+        if self.wait(&latest).await? == Recorded::Stale {
+            return Ok(Outcome::Done);
+        }
+        if latest != earlier {
+            self.courier.outside.stop_waiting(&earlier).await?;
+        }
         let connection = self.connection.clone();
-        self.push_out_of_mailbox(message, receipt, &connection).await
+        self.push_out_of_mailbox(message, latest, &connection).await
     }
 
     /// Reads the connection once more after the receipt was put into the mailbox. A connection that appeared in
@@ -124,7 +148,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         match self.attempt(&receipt, connection).await? {
             Attempt::Taken => {
                 let pushed = self.pushed(receipt.clone());
-                self.record(pushed).await?;
+                let _ = self.record(pushed).await?; // overtaken or not, it needs to wait no more
                 self.courier.outside.stop_waiting(&receipt).await?;
                 Ok(Outcome::Done)
             }
@@ -134,7 +158,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
             }
             Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
-            Attempt::NotOpenYet | Attempt::Failed => self.announce_drain(message, &receipt, connection).await,
+            Attempt::NotOpenYet | Attempt::Failed => self.announce_drain(message, &receipt).await,
             Attempt::TooLarge => {
                 self.courier.outside.stop_waiting(&receipt).await?;
                 Ok(too_large())
@@ -166,34 +190,52 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         Ok(attempt)
     }
 
-    /// Puts the receipt into the mailbox: the waiting item first, so that a row without a push always has one.
-    async fn wait(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
+    /// Puts the receipt into the mailbox: the waiting item first, so that a row without a push always has one. A state
+    /// that another consumer has overtaken, or pushed, meanwhile is taken out again.
+    async fn wait(&mut self, receipt: &Receipt) -> Result<Recorded, StoreError> {
         let row =
             StoredReceipt { receipt: receipt.clone(), pushed_at_ms: None, expires_at_s: self.expires_at_s() };
         let waiting = Waiting { receipt: receipt.clone(), expires_at_s: row.expires_at_s };
         self.courier.outside.keep_waiting(&waiting).await?;
         self.courier.tally.count(Metric::MailboxStored);
-        self.record(row).await
+        let recorded = self.record(row).await?;
+        if recorded == Recorded::Stale {
+            self.courier.outside.stop_waiting(receipt).await?;
+        }
+        Ok(recorded)
     }
 
-    async fn record(&mut self, row: StoredReceipt) -> Result<(), StoreError> {
-        match self.courier.outside.record(&row).await? {
+    async fn record(&mut self, row: StoredReceipt) -> Result<Recorded, StoreError> {
+        let recorded = self.courier.outside.record(&row).await?;
+        match recorded {
             Recorded::Stored => self.stored = Some(row),
             Recorded::Stale => self.courier.tally.count(Metric::ReceiptOvertaken),
         }
-        Ok(())
+        Ok(recorded)
     }
 
     /// Has the mailbox drained later, once whatever keeps API Gateway from taking frames is over.
+    ///
+    /// The connection is read again, now that the receipt is in the mailbox: the one that did not take it may have been
+    /// replaced while it was tried, and the new one's own drain may have come too early. One announcement serves all
+    /// receipts that are in the mailbox by the time it is carried out.
     async fn announce_drain(
         &self,
         message: &QueuedMessage,
         receipt: &Receipt,
-        connection: &ConnectionRow,
     ) -> Result<Outcome, StoreError> {
-        let Some(live) = &connection.live else { return Ok(Outcome::Done) };
-        let drain = QueueMessage::Drain(live.of(&receipt.sender));
-        self.courier.outside.send(&drain, message.correlation_id(), DRAIN_AFTER_FAILURE_DELAY_S).await?;
+        let outside = self.courier.outside;
+        let row = outside.connection(&receipt.sender).await?;
+        let now_ms = outside.now_ms();
+        let Some(live) = row.current(now_ms) else { return Ok(Outcome::Done) };
+        if row.has_drain_announced(now_ms) {
+            return Ok(Outcome::Done);
+        }
+        let connection = live.of(&receipt.sender);
+        let drain = QueueMessage::Drain(connection.clone());
+        outside.send(&drain, message.correlation_id(), DRAIN_AFTER_FAILURE_DELAY_S).await?;
+        // Sent first: a note without its message would keep everybody else from sending one.
+        outside.note_drain_announced(&connection, now_ms).await?;
         Ok(Outcome::Done)
     }
 
@@ -208,8 +250,6 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
 }
 
 fn too_large() -> Outcome {
-    Outcome::Bury {
-        reason_code: "frame_too_large",
-        reason: "API Gateway refused the frame as too large".to_owned(),
-    }
+    let (reason_code, reason) = FRAME_TOO_LARGE;
+    Outcome::Bury { reason_code, reason: reason.to_owned() }
 }

@@ -1,0 +1,132 @@
+//! What issue-sized tests cannot show: many receipts, long absences, and consumers that die in the middle of a batch.
+//!
+//! Every test runs always, on a scale that a developer waits for; `cargo xtask test --long` runs the same tests on the
+//! scale that the project promises. Each prints its figures, which nextest shows. They use the stack alone
+//! (`.config/nextest.toml`).
+
+mod consumer_kills;
+mod counting_proxy;
+mod front_door_load;
+mod held_mailbox;
+mod mailbox_rows;
+mod offline_sender;
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use acceptance::connector::{ReceivedReceipt, Session};
+use acceptance::stack::{Depth, Stack};
+
+/// `long` selects [`Scale::LONG`]. Set by `cargo xtask test --long`.
+const SCALE_VARIABLE: &str = "BACKBONE_ENDURANCE";
+
+/// How long a queue or a socket may show no progress before it counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How much a run is asked.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    /// Receipts while the consumer is being killed.
+    receipts_under_kills: usize,
+    /// Times the consumer is killed in mid-batch.
+    kills: usize,
+    /// Times all functions get new processes in mid-batch.
+    restarts: usize,
+    /// Receipts for a sender who is away and comes back. The local AWS sorts the whole partition for every page of a
+    /// drain: at 100,000 a page takes 10 s, which no function waits for.
+    receipts_offline: usize,
+    /// Receipts for a sender whose socket dies in the middle of the drain.
+    receipts_interrupted: usize,
+    /// Receipts that wait for a sender while one more is recorded.
+    receipts_held: usize,
+}
+
+impl Scale {
+    const SHORT: Self = Self {
+        receipts_under_kills: 500,
+        kills: 5,
+        restarts: 1,
+        receipts_offline: 500,
+        receipts_interrupted: 200,
+        receipts_held: 2_000,
+    };
+    const LONG: Self = Self {
+        receipts_under_kills: 10_000,
+        kills: 100,
+        restarts: 5,
+        receipts_offline: 10_000,
+        receipts_interrupted: 1_000,
+        receipts_held: 100_000,
+    };
+
+    fn of_this_run() -> Self {
+        match std::env::var(SCALE_VARIABLE).as_deref() {
+            Err(std::env::VarError::NotPresent) => Self::SHORT,
+            Ok("long") => Self::LONG,
+            // A misspelt scale must not pass for a long run.
+            other => panic!("{SCALE_VARIABLE} is {other:?}; it is unset or `long`"),
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the figures of a run are a result of the test")]
+fn print_figures(figures: impl Display) {
+    println!("{figures}");
+}
+
+/// The receipts of a session once they are about `messages` different ones, however often each came.
+async fn arrivals(session: &Session, messages: usize) -> Vec<ReceivedReceipt> {
+    let mut watch = Watch::default();
+    loop {
+        let received = session.receipts();
+        let seen: BTreeSet<_> = received.iter().map(|receipt| &receipt.frame.original_frame_id).collect();
+        if seen.len() >= messages {
+            return received;
+        }
+        watch.look_at(&format!("{} of {messages} receipts, {:?}", seen.len(), session.end()));
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until everything on the receipts queue has been handled, however long it is.
+async fn queue_emptied(stack: &Stack) {
+    let queue = stack.receipts_queue();
+    let mut watch = Watch::default();
+    loop {
+        let depth = queue.depth().await.unwrap();
+        if depth == Depth::default() {
+            return;
+        }
+        watch.look_at(&depth.to_string());
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Tells slow from stuck.
+#[derive(Default)]
+struct Watch(Option<(String, Instant)>);
+
+impl Watch {
+    fn look_at(&mut self, state: &str) {
+        match &self.0 {
+            Some((last, since)) if last == state => {
+                assert!(since.elapsed() < STUCK_AFTER, "stuck at {state} for {} s", STUCK_AFTER.as_secs());
+            }
+            Some(_) | None => self.0 = Some((state.to_owned(), Instant::now())),
+        }
+    }
+}
+
+/// How many dead letters there are.
+async fn dead_letters(stack: &Stack) -> u64 {
+    stack.receipts_dlq().depth().await.unwrap().visible
+}
+
+/// The duration that `share` percent of `durations` do not exceed.
+fn percentile(durations: &mut [Duration], share: usize) -> Duration {
+    durations.sort_unstable();
+    let index = (durations.len() * share).div_ceil(100).saturating_sub(1);
+    durations[index]
+}

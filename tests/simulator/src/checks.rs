@@ -1,0 +1,243 @@
+//! The invariants, checked at every step of a run.
+
+use backbone::connection::ConnectionRef;
+use backbone::did::AgentDid;
+use backbone::id::Id;
+use backbone::queue_message::QueueMessage;
+use backbone::receipt::{Receipt, Status, StoredReceipt};
+use serde_json::Value;
+
+use crate::ledger::{CountedEnd, Invariant, Violation};
+use crate::queue::{Content, Message};
+use crate::sockets::SocketState;
+use crate::world::{BEGIN_MS, World};
+
+impl World {
+    pub(crate) fn violated(&mut self, invariant: Invariant, what: String) {
+        self.note(|| format!("VIOLATED {}: {what}", invariant.name()));
+        let at_ms = self.now_ms() - BEGIN_MS;
+        self.ledger.violations.push(Violation { invariant, at_ms, what });
+    }
+
+    /// A POST has put its receipt on the queue.
+    pub(crate) fn check_queued(&mut self, receipt: &Receipt) {
+        let frame_id = receipt.frame_id();
+        let row = self.tables.receipts.get(&receipt.key());
+        let told = row.is_some_and(|row| row.pushed_at_ms.is_some() && row.receipt.frame_id() == frame_id);
+        if !told {
+            *self.ledger.pushes_due.entry(frame_id).or_default() += 1;
+        }
+        self.ledger.queued.push(receipt.clone());
+    }
+
+    /// How often a frame may be pushed in a run without faults: once, once more for every POST that came before the
+    /// push was recorded, and after any change of mind.
+    fn pushes_due(&self, receipt: &Receipt) -> u64 {
+        let frame_id = receipt.frame_id();
+        let states = self.ledger.queued.iter().filter(|other| other.key() == receipt.key());
+        let (same, other): (Vec<_>, Vec<_>) = states.partition(|state| state.frame_id() == frame_id);
+        if other.is_empty() && !self.forgets {
+            self.ledger.pushes_due.get(&frame_id).copied().unwrap_or_default()
+        } else {
+            u64::try_from(same.len()).expect("a length fits")
+        }
+    }
+
+    /// A POST is answered 202 (I4).
+    pub(crate) fn check_accepted(&mut self, receipt: &Receipt) {
+        if !self.ledger.queued.contains(receipt) {
+            self.violated(Invariant::DurableBeforeAccepted, format!("{} is not queued", name(receipt)));
+        }
+        self.ledger.accepted.push(receipt.clone());
+    }
+
+    /// API Gateway takes a frame (I2, I5, I10, revocation). What was decided may be as old as `decided_ms`.
+    pub(crate) fn check_frame(&mut self, connection_id: &str, frame: &str, decided_ms: u64) {
+        let Some(agent) = self.sockets.agent(connection_id).cloned() else { return };
+        let Some((id, receipt)) = read_frame(frame, &agent) else {
+            self.violated(Invariant::OnlyToItsSender, format!("no receipt frame: {frame}"));
+            return;
+        };
+        let expected = receipt.frame_id();
+        if !self.ledger.posted.contains_key(&expected) {
+            let what = format!("{} was pushed to {agent}, who has no such receipt", name(&receipt));
+            self.violated(Invariant::OnlyToItsSender, what);
+        } else if id != expected {
+            let what = format!("{} was pushed as {id} and not as {expected}", name(&receipt));
+            self.violated(Invariant::RepetitionsAreAlike, what);
+        }
+        if self.tables.revoked.get(&agent).is_some_and(|&revoked_ms| revoked_ms < decided_ms) {
+            self.violated(Invariant::RevokedIsCut, format!("{} was pushed after that", name(&receipt)));
+        }
+        if let Some(stored) = self.ledger.order_at(&receipt.key(), decided_ms)
+            && receipt.order() < stored
+            && expected != stored.1
+        {
+            let what = format!("{} was pushed after the state of {}", name(&receipt), stored.0 - BEGIN_MS);
+            self.violated(Invariant::NeverRegresses, what);
+        }
+    }
+
+    /// API Gateway answers 200 to a frame (I5).
+    pub(crate) fn check_taken(&mut self, frame: &str, connection_id: &str) {
+        let Some(agent) = self.sockets.agent(connection_id).cloned() else { return };
+        let Some((_, receipt)) = read_frame(frame, &agent) else { return };
+        let frame_id = receipt.frame_id();
+        let (times, latest_ms) = self.ledger.taken.entry(frame_id).or_default();
+        *times += 1;
+        *latest_ms = receipt.processed_at_ms.max(*latest_ms);
+        let times = *times;
+        if !self.profile.is_clean() || self.forced.is_some() {
+            return;
+        }
+        let due = self.pushes_due(&receipt);
+        if times > due {
+            let what = format!("{} was pushed {times} times, for {due} reasons", name(&receipt));
+            self.violated(Invariant::RepetitionsAreAlike, what);
+        }
+    }
+
+    /// A row was written (I10).
+    pub(crate) fn check_recorded(&mut self, before: Option<&StoredReceipt>, row: &StoredReceipt) {
+        let order = row.receipt.order();
+        if before.is_some_and(|before| order < before.receipt.order()) {
+            self.violated(
+                Invariant::NeverRegresses,
+                format!("{} replaced a later state", name(&row.receipt)),
+            );
+        }
+        let now_ms = self.now_ms();
+        self.ledger.orders.entry(row.receipt.key()).or_default().push((now_ms, order));
+    }
+
+    /// A message has left the queue for good (I1). What was decided may be as old as `decided_ms`.
+    pub(crate) fn check_deleted(&mut self, message: &Message, decided_ms: u64) {
+        match &message.content {
+            Content::Known(known) => match known.as_ref() {
+                QueueMessage::DeliveryReceipt(receipt) => {
+                    self.check_kept(receipt, decided_ms, "left the queue");
+                }
+                QueueMessage::Connected(_) | QueueMessage::Drain(_) | QueueMessage::Close(_) => {}
+            },
+            Content::Junk { body, .. } => {
+                let is_body =
+                    |content: &Content| matches!(content, Content::Junk { body: other, .. } if other == body);
+                let buried =
+                    self.queue.dead.iter().any(|dead| dead.reason.is_some() && is_body(&dead.content));
+                if !buried && !self.queue.contents().any(is_body) {
+                    self.violated(Invariant::NothingIsLost, format!("{} {body:?} was dropped", message.id));
+                }
+            }
+        }
+    }
+
+    /// A receipt has left a place; it must be in another, or at an end (I1).
+    /// What was decided about it may be as old as `decided_ms`.
+    pub(crate) fn check_kept(&mut self, receipt: &Receipt, decided_ms: u64, moment: &str) {
+        let (key, frame_id) = (receipt.key(), receipt.frame_id());
+        if self.ledger.was_stored(&key, frame_id, decided_ms) && self.is_kept(receipt, false) {
+            self.ledger.repeated.insert((frame_id, receipt.processed_at_ms));
+        }
+        match self.place_of(receipt) {
+            Place::Kept => {}
+            Place::Ended(end) => *self.ledger.ends.entry(end).or_default() += 1,
+            Place::Nowhere => {
+                self.violated(Invariant::NothingIsLost, format!("{} {moment} and is nowhere", name(receipt)));
+            }
+        }
+    }
+
+    /// Whether what a receipt says is pushed, waiting, queued or buried. `since_then`: as said then or later, which is
+    /// more than that the sender has ever been told.
+    fn is_kept(&self, receipt: &Receipt, since_then: bool) -> bool {
+        let is_late_enough = |at_ms: u64| !since_then || at_ms >= receipt.processed_at_ms;
+        let is_it = |other: &Receipt| says_the_same(other, receipt) && is_late_enough(other.processed_at_ms);
+        self.ledger.taken.get(&receipt.frame_id()).is_some_and(|(_, latest_ms)| is_late_enough(*latest_ms))
+            || self.tables.mailbox_of(&receipt.sender).any(|waiting| is_it(&waiting.receipt))
+            || self.queue.contents().filter_map(Content::receipt).any(is_it)
+            || self.queue.dead.iter().filter_map(|dead| dead.content.receipt()).any(is_it)
+    }
+
+    /// Where a receipt is.
+    pub(crate) fn place_of(&self, receipt: &Receipt) -> Place {
+        let is_repetition = self.ledger.repeated.contains(&(receipt.frame_id(), receipt.processed_at_ms));
+        if is_repetition || self.is_kept(receipt, true) {
+            return Place::Kept;
+        }
+        let row = self.tables.receipts.get(&receipt.key());
+        match row {
+            Some(row) if row.receipt.recipient != receipt.recipient => {
+                Place::Ended(CountedEnd::OtherRecipient)
+            }
+            Some(row) if receipt.order() < row.receipt.order() => Place::Ended(CountedEnd::Overtaken),
+            Some(row) if row.expires_at_s * 1_000 <= self.now_ms() => Place::Ended(CountedEnd::RetentionOver),
+            Some(_) | None => Place::Nowhere,
+        }
+    }
+
+    /// A row has lost its connection (I7).
+    pub(crate) fn check_cleared(&mut self, asked: &str, cleared: &str) {
+        if asked != cleared {
+            self.violated(
+                Invariant::NewerSocketSurvives,
+                format!("{asked} was gone, {cleared} was forgotten"),
+            );
+        } else if self.sockets.is(cleared, SocketState::Open) {
+            self.violated(Invariant::NewerSocketSurvives, format!("{cleared} is open and was forgotten"));
+        }
+    }
+
+    /// A function closes a socket (I7).
+    pub(crate) fn check_closing(&mut self, connection_id: &str) {
+        let Some(agent) = self.sockets.agent(connection_id).cloned() else { return };
+        let connection = ConnectionRef { agent, connection_id: connection_id.to_owned(), connected_at_ms: 0 };
+        if self.tables.row_of(&connection).is_some() && !self.tables.revoked.contains_key(&connection.agent) {
+            self.violated(
+                Invariant::NewerSocketSurvives,
+                format!("{connection_id} is the newest and was closed"),
+            );
+        }
+    }
+}
+
+/// Where a receipt can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Pushed, waiting, queued or buried.
+    Kept,
+    /// At one of the ends that are counted.
+    Ended(CountedEnd),
+    Nowhere,
+}
+
+/// Whether two receipts are the same state, whenever they were accepted.
+fn says_the_same(one: &Receipt, other: &Receipt) -> bool {
+    let words = |receipt: &Receipt| (receipt.request_id, receipt.status);
+    words(one) == words(other)
+        && one.reason == other.reason
+        && one.recipient == other.recipient
+        && one.sender == other.sender
+}
+
+/// Short words for a receipt.
+pub(crate) fn name(receipt: &Receipt) -> String {
+    let request = receipt.request_id.to_string();
+    let reason = receipt.reason.as_deref().unwrap_or("-");
+    let at_ms = receipt.processed_at_ms.saturating_sub(BEGIN_MS);
+    format!("…{} {}/{reason} of {at_ms} ms", &request[20..], receipt.status.as_str())
+}
+
+/// The id of a receipt frame, and the receipt it tells `agent` about.
+pub(crate) fn read_frame(frame: &str, agent: &AgentDid) -> Option<(Id, Receipt)> {
+    let frame: Value = serde_json::from_str(frame).ok()?;
+    let text = |name: &str| frame.get(name).and_then(Value::as_str);
+    let receipt = Receipt {
+        request_id: Id::parse(text("originalFrameId")?)?,
+        sender: agent.clone(),
+        recipient: AgentDid::parse(text("toAgentDid")?)?,
+        status: Status::parse(text("status")?)?,
+        reason: text("reason").map(str::to_owned),
+        processed_at_ms: backbone::timestamp::from_iso(text("ts")?)?,
+    };
+    Some((Id::parse(text("id")?)?, receipt))
+}

@@ -1,0 +1,189 @@
+//! Scripted runs in which one operation, any one, goes wrong.
+//!
+//! Chance may never hit the one await at which a process must not die. Here every operation of every script fails,
+//! hangs, lands late, panics and takes its process with it once, before its effect and after.
+
+use backbone::delivery::DeliverySettings;
+use backbone::id::Id;
+use backbone::receipt::Status;
+
+use crate::connectors::{self, Visit};
+use crate::event_source;
+use crate::executor::Sim;
+use crate::faults::{Fate, Profile};
+use crate::operation::Operation;
+use crate::queue::Content;
+use crate::rng::Rng;
+use crate::run::{Report, settle};
+use crate::traffic::{self, Statement, agent};
+use crate::world::{BEGIN_MS, Forced, World};
+
+/// What can happen to the one operation.
+pub const FATES: [Fate; 9] = [
+    Fate::FailsBefore,
+    Fate::FailsAfter,
+    Fate::HangsBefore,
+    Fate::HangsAfter,
+    Fate::LandsLate,
+    Fate::DiesBefore,
+    Fate::DiesAfter,
+    Fate::Freezes,
+    Fate::Panics,
+];
+
+/// One sender's story. Times are seconds since the run began.
+#[derive(Clone, Copy, Debug)]
+pub struct Script {
+    /// What it is about.
+    pub name: &'static str,
+    visits: &'static [Visit],
+    /// Those of a second connector.
+    rival: &'static [Visit],
+    /// When, about which message, what.
+    posts: &'static [(u64, u64, Status)],
+    /// From when to when API Gateway takes no frames.
+    outage_s: Option<(u64, u64)>,
+    is_frail: bool,
+    has_junk: bool,
+    ends_s: u64,
+}
+
+const NONE: Script = Script {
+    name: "",
+    visits: &[],
+    rival: &[],
+    posts: &[],
+    outage_s: None,
+    is_frail: false,
+    has_junk: false,
+    ends_s: 60,
+};
+
+const DELIVERED: Status = Status::DeliveredToWebhook;
+const DEAD: Status = Status::DeadLettered;
+
+/// Together they reach every operation.
+pub const SCRIPTS: [Script; 6] = [
+    Script {
+        name: "online: a receipt, the same again, another state, and junk beside them",
+        visits: &[Visit { from_s: 1, until_s: 50, is_announced: true }],
+        posts: &[
+            (5, 1, DELIVERED),
+            (10, 1, DELIVERED),
+            (15, 1, DEAD),
+            (15, 2, DELIVERED),
+            (15, 3, DELIVERED),
+        ],
+        has_junk: true,
+        ..NONE
+    },
+    Script {
+        name: "offline: receipts wait, and a connect drains them",
+        visits: &[Visit { from_s: 20, until_s: 50, is_announced: true }],
+        posts: &[(2, 1, DELIVERED), (3, 2, DELIVERED), (4, 1, DEAD), (5, 1, DEAD), (20, 3, DELIVERED)],
+        ..NONE
+    },
+    Script {
+        name: "gone without a word: 410, the mailbox, the second look",
+        visits: &[
+            Visit { from_s: 1, until_s: 30, is_announced: false },
+            Visit { from_s: 45, until_s: 50, is_announced: true },
+        ],
+        posts: &[(35, 1, DELIVERED), (35, 2, DELIVERED), (45, 3, DELIVERED)],
+        ..NONE
+    },
+    Script {
+        name: "superseded: two connectors, and receipts while they open",
+        visits: &[Visit { from_s: 1, until_s: 50, is_announced: true }],
+        rival: &[Visit { from_s: 10, until_s: 40, is_announced: true }],
+        posts: &[(1, 1, DELIVERED), (10, 2, DELIVERED), (40, 3, DELIVERED)],
+        ..NONE
+    },
+    Script {
+        name: "outage: seven receives, the mailbox, a drain",
+        visits: &[Visit { from_s: 1, until_s: 1_100, is_announced: true }],
+        posts: &[(5, 1, DELIVERED), (6, 2, DELIVERED)],
+        outage_s: Some((4, 900)),
+        ends_s: 1_200,
+        ..NONE
+    },
+    Script {
+        name: "quarantine: a connector that dies of receipts, and recovers",
+        visits: &[
+            Visit { from_s: 10, until_s: 50, is_announced: true },
+            Visit { from_s: 20, until_s: 50, is_announced: true },
+            Visit { from_s: 30, until_s: 50, is_announced: true },
+            Visit { from_s: 40, until_s: 50, is_announced: true },
+        ],
+        posts: &[(5, 1, DELIVERED), (17, 2, DELIVERED), (27, 3, DELIVERED), (45, 4, DELIVERED)],
+        is_frail: true,
+        ..NONE
+    },
+];
+
+impl Script {
+    /// The operations of an undisturbed run, in their order.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        let sim = self.prepare(None, false);
+        let report = self.play(&sim);
+        assert!(report.violations.is_empty(), "{}: {:?}", self.name, report.violations);
+        sim.with(|world| std::mem::take(&mut world.operations))
+    }
+
+    /// Runs the script with a fate for its operation of this number, counted from 1.
+    #[must_use]
+    pub fn run(&self, number: u64, fate: Fate, traced: bool) -> Report {
+        self.play(&self.prepare(Some(Forced { number, fate }), traced))
+    }
+
+    fn prepare(&self, forced: Option<Forced>, traced: bool) -> Sim {
+        let profile = match self.outage_s {
+            Some((from_s, until_s)) => {
+                Profile::gateway_outage(BEGIN_MS + from_s * 1_000, BEGIN_MS + until_s * 1_000)
+            }
+            None => Profile::clean(),
+        };
+        let mut world = World::new(Rng::new(1), profile, None, traced);
+        world.forced = forced;
+        if self.is_frail {
+            world.frail.insert(agent("sender", 0));
+        }
+        Sim::new(world)
+    }
+
+    fn play(&self, sim: &Sim) -> Report {
+        for _ in 0..2 {
+            sim.spawn(event_source::poll(sim.clone(), DeliverySettings { retention_s: 604_800 }));
+        }
+        sim.spawn(connectors::visit_and_return(sim.clone(), agent("sender", 0), self.visits));
+        if !self.rival.is_empty() {
+            sim.spawn(connectors::visit(sim.clone(), agent("sender", 0), self.rival));
+        }
+        for &(at_s, request, status) in self.posts {
+            let statement = Statement {
+                request_id: Id::derive(BEGIN_MS, &["request", &request.to_string()]),
+                sender: agent("sender", 0),
+                recipient: agent("recipient", 0),
+                status,
+                reason: None,
+            };
+            let task = {
+                let sim = sim.clone();
+                async move {
+                    sim.sleep(at_s * 1_000).await;
+                    traffic::post(sim, statement).await;
+                }
+            };
+            sim.spawn(task);
+        }
+        if self.has_junk {
+            sim.with(|world| {
+                world.schedule.happen_in(15_000, |world| {
+                    world.put(&Content::Junk { body: "junk".to_owned(), version: None }, "junk", 0);
+                });
+            });
+        }
+        settle(sim, BEGIN_MS + self.ends_s * 1_000)
+    }
+}

@@ -1,0 +1,118 @@
+//! What the checks remember of a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use backbone::id::Id;
+use backbone::receipt::{Receipt, ReceiptKey};
+
+/// A rule that must hold at every moment of every run; numbered as in the project's list of invariants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// Every accepted receipt ends pushed, waiting, buried, queued, or in a counted end; no message is dropped.
+    NothingIsLost,
+    /// Nothing is pushed that was not accepted, nor to another agent.
+    OnlyToItsSender,
+    /// No 202 before the queue has the receipt.
+    DurableBeforeAccepted,
+    /// Repetitions carry the same frame id, and need a cause.
+    RepetitionsAreAlike,
+    /// A bad message does not fail its neighbours.
+    FailsAlone,
+    /// What is gone removes only itself.
+    NewerSocketSurvives,
+    /// No invocation runs into its timeout.
+    InTime,
+    /// Once faults stop, everything ends.
+    Settles,
+    /// A stored state never regresses, and pushes follow it.
+    NeverRegresses,
+    /// A revoked agent is pushed nothing and keeps no socket.
+    RevokedIsCut,
+}
+
+impl Invariant {
+    /// The number in the project's list, or the name of what the list leaves to the design.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NothingIsLost => "I1",
+            Self::OnlyToItsSender => "I2",
+            Self::DurableBeforeAccepted => "I4",
+            Self::RepetitionsAreAlike => "I5",
+            Self::FailsAlone => "I6",
+            Self::NewerSocketSurvives => "I7",
+            Self::InTime => "I8",
+            Self::Settles => "I9",
+            Self::NeverRegresses => "I10",
+            Self::RevokedIsCut => "revocation",
+        }
+    }
+}
+
+/// A moment at which an invariant did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one.
+    pub invariant: Invariant,
+    /// When, in milliseconds since the run began.
+    pub at_ms: u64,
+    /// What happened to what.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { invariant, at_ms, what } = self;
+        write!(formatter, "{} ({invariant:?}) at {} ms: {what}", invariant.name(), at_ms)
+    }
+}
+
+/// An end of a receipt that is neither pushed nor kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CountedEnd {
+    Overtaken,
+    OtherRecipient,
+    RetentionOver,
+}
+
+/// Where a state stands among those of its receipt.
+type Order = (u64, Id);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// What was posted by somebody who may, by frame id.
+    pub(crate) posted: BTreeMap<Id, Receipt>,
+    /// What a POST has put on the queue.
+    pub(crate) queued: Vec<Receipt>,
+    /// What was answered 202.
+    pub(crate) accepted: Vec<Receipt>,
+    /// How often API Gateway has answered 200 to a frame, and the latest time that the frame said.
+    pub(crate) taken: BTreeMap<Id, (u64, u64)>,
+    /// How often a frame may be pushed in a run without faults.
+    pub(crate) pushes_due: BTreeMap<Id, u64>,
+    /// Every order that a receipt's row has had, and since when.
+    pub(crate) orders: BTreeMap<ReceiptKey, Vec<(u64, Order)>>,
+    /// What ended as the repetition of what was stored, by frame and time.
+    pub(crate) repeated: BTreeSet<(Id, u64)>,
+    pub(crate) ends: BTreeMap<CountedEnd, u64>,
+    /// Invocations that did not answer; what they had counted may be lost.
+    pub(crate) deaths: u64,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl Ledger {
+    /// Where a receipt's row stood at `at_ms`.
+    pub(crate) fn order_at(&self, key: &ReceiptKey, at_ms: u64) -> Option<Order> {
+        let orders = self.orders.get(key)?;
+        orders.iter().filter(|(since_ms, _)| *since_ms < at_ms).map(|(_, order)| *order).max()
+    }
+
+    /// Whether a receipt's row held this frame at some time from `since_ms` on.
+    pub(crate) fn was_stored(&self, key: &ReceiptKey, frame_id: Id, since_ms: u64) -> bool {
+        let orders = self.orders.get(key).map(Vec::as_slice).unwrap_or_default();
+        let first = orders.iter().rposition(|(at_ms, _)| *at_ms < since_ms).unwrap_or_default();
+        orders[first..].iter().any(|(_, (_, stored))| *stored == frame_id)
+    }
+}

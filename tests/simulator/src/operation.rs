@@ -1,0 +1,99 @@
+//! The operations that handlers wait for.
+
+/// Who carries an operation out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Tables,
+    Queue,
+    Gateway,
+}
+
+/// A verb of the library's traits: each is one await point of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// The batched read.
+    ReadForDelivery,
+    /// A receipt's row.
+    Record,
+    /// Into the mailbox.
+    KeepWaiting,
+    /// Out of the mailbox.
+    StopWaiting,
+    /// The mailbox's oldest.
+    Waiting,
+    /// An agent's row.
+    Connection,
+    /// A newcomer's row.
+    Claim,
+    /// A socket that is gone.
+    Clear,
+    /// The quarantine's notes.
+    Note,
+    /// The revocation row.
+    AgentRevoked,
+    /// Onto the queue.
+    Send,
+    /// A message's back-off.
+    ShowAgain,
+    /// Into the dead-letter queue.
+    Bury,
+    /// A frame.
+    Push,
+    /// The end of a socket.
+    Close,
+}
+
+impl Operation {
+    /// Every one.
+    pub const ALL: [Self; 15] = [
+        Self::ReadForDelivery,
+        Self::Record,
+        Self::KeepWaiting,
+        Self::StopWaiting,
+        Self::Waiting,
+        Self::Connection,
+        Self::Claim,
+        Self::Clear,
+        Self::Note,
+        Self::AgentRevoked,
+        Self::Send,
+        Self::ShowAgain,
+        Self::Bury,
+        Self::Push,
+        Self::Close,
+    ];
+
+    pub(crate) const fn service(self) -> Service {
+        match self {
+            Self::ReadForDelivery
+            | Self::Record
+            | Self::KeepWaiting
+            | Self::StopWaiting
+            | Self::Waiting
+            | Self::Connection
+            | Self::Claim
+            | Self::Clear
+            | Self::Note
+            | Self::AgentRevoked => Service::Tables,
+            Self::Send | Self::ShowAgain | Self::Bury => Service::Queue,
+            Self::Push | Self::Close => Service::Gateway,
+        }
+    }
+
+    /// Whether code around it may panic in a run: what one record does, not what the whole batch shares.
+    pub(crate) const fn may_panic(self) -> bool {
+        match self {
+            Self::Record | Self::KeepWaiting | Self::StopWaiting | Self::Push | Self::Waiting => true,
+            Self::ReadForDelivery
+            | Self::Connection
+            | Self::Claim
+            | Self::Clear
+            | Self::Note
+            | Self::AgentRevoked
+            | Self::Send
+            | Self::ShowAgain
+            | Self::Bury
+            | Self::Close => false,
+        }
+    }
+}

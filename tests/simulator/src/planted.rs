@@ -1,0 +1,331 @@
+//! Bugs to plant, so that the checks are seen to find them.
+//!
+//! Handlers are not touched: a bug changes what they are told or what becomes of what they do, so that the whole
+//! behaves as if the handler had it.
+
+use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
+use backbone::did::AgentDid;
+use backbone::id::Id;
+use backbone::queue_message::QueueMessage;
+use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
+use backbone::stores::{
+    Claimed, Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, DeliveryStore, Gateway,
+    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, RegistryRows, StoreError, TrustAnswer,
+    TrustQuestion, TrustStore, Waiting,
+};
+
+use crate::invocation::{Function, Invocation};
+
+/// A bug that a handler could have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Bug {
+    /// A message that is to be shown again is deleted.
+    RetryIsForgotten,
+    /// A push that failed counts as done.
+    FailedPushCountsAsTaken,
+    /// A 410 counts as done.
+    GoneCountsAsTaken,
+    /// Whatever connection the row names is forgotten.
+    ClearIsUnconditional,
+    /// An older state replaces a newer one.
+    RecordIsUnconditional,
+    /// A receipt that was pushed is not recorded as such.
+    PushIsNotRecorded,
+    /// Nothing is put into the mailbox.
+    MailboxIsNotWritten,
+    /// What a drain reads is taken out of the mailbox before it is pushed.
+    DrainTakesOutFirst,
+    /// After the mailbox was written nobody looks for a new connection.
+    SecondLookIsBlind,
+    /// The last item of a page is left out.
+    DrainMissesTheLast,
+    /// A waiting receipt counts as pushed.
+    WaitingCountsAsPushed,
+    /// The newest socket is closed instead of the displaced one.
+    CloseHitsTheNewest,
+    /// A frame goes to somebody else's socket.
+    PushGoesAstray,
+    /// A frame's id is new with every push.
+    FrameIdIsRandom,
+    /// No `connected` message.
+    ConnectIsNotAnnounced,
+    /// No `drain` message.
+    DrainIsNotAnnounced,
+    /// A dead letter is not kept.
+    BurialIsSkipped,
+    /// One failed record fails its whole batch.
+    NeighboursFailToo,
+    /// Every lease counts as over.
+    LeaseIsAlwaysOver,
+    /// 202 whatever the queue says.
+    AcceptedBeforeQueued,
+    /// The consumer does not look whether the sender is revoked.
+    RevocationIsIgnored,
+    /// `$connect` does not look either.
+    ConnectIgnoresRevocation,
+    /// What is stored is not looked at.
+    StoredStateIsIgnored,
+    /// A push waits for an answer for ever.
+    PushHasNoTimeout,
+    /// Two states that one receipt had within a millisecond share one item of the mailbox.
+    MailboxKeysCollide,
+}
+
+impl Bug {
+    /// Every one.
+    pub const ALL: [Self; 25] = [
+        Self::RetryIsForgotten,
+        Self::FailedPushCountsAsTaken,
+        Self::GoneCountsAsTaken,
+        Self::ClearIsUnconditional,
+        Self::RecordIsUnconditional,
+        Self::PushIsNotRecorded,
+        Self::MailboxIsNotWritten,
+        Self::DrainTakesOutFirst,
+        Self::SecondLookIsBlind,
+        Self::DrainMissesTheLast,
+        Self::WaitingCountsAsPushed,
+        Self::CloseHitsTheNewest,
+        Self::PushGoesAstray,
+        Self::FrameIdIsRandom,
+        Self::ConnectIsNotAnnounced,
+        Self::DrainIsNotAnnounced,
+        Self::BurialIsSkipped,
+        Self::NeighboursFailToo,
+        Self::LeaseIsAlwaysOver,
+        Self::AcceptedBeforeQueued,
+        Self::RevocationIsIgnored,
+        Self::ConnectIgnoresRevocation,
+        Self::StoredStateIsIgnored,
+        Self::PushHasNoTimeout,
+        Self::MailboxKeysCollide,
+    ];
+}
+
+/// An invocation's outside with, perhaps, a bug in it.
+pub(crate) struct Planted<'a> {
+    pub(crate) inner: &'a Invocation,
+    pub(crate) bug: Option<Bug>,
+}
+
+impl Planted<'_> {
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+}
+
+impl Clock for Planted<'_> {
+    fn now_ms(&self) -> u64 {
+        self.inner.now_ms()
+    }
+
+    fn time_left_ms(&self) -> u64 {
+        self.inner.time_left_ms()
+    }
+}
+
+impl ReceiptStore for Planted<'_> {
+    async fn read_for_delivery(
+        &self,
+        receipts: &[ReceiptKey],
+        agents: &[AgentDid],
+    ) -> Result<DeliveryState, StoreError> {
+        let mut state = self.inner.read_for_delivery(receipts, agents).await?;
+        if self.has(Bug::RevocationIsIgnored) {
+            state.revoked.clear();
+        }
+        if self.has(Bug::StoredStateIsIgnored) {
+            state.receipts.clear();
+        }
+        if self.has(Bug::WaitingCountsAsPushed) {
+            for row in state.receipts.values_mut() {
+                row.pushed_at_ms.get_or_insert(0);
+            }
+        }
+        if self.has(Bug::LeaseIsAlwaysOver) {
+            for live in state.connections.values_mut().filter_map(|row| row.live.as_mut()) {
+                live.lease_expires_at_ms = 0;
+            }
+        }
+        Ok(state)
+    }
+
+    async fn record(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+        if self.has(Bug::PushIsNotRecorded) && row.pushed_at_ms.is_some() {
+            return Ok(Recorded::Stored);
+        }
+        self.inner.record(row).await
+    }
+
+    async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
+        if self.has(Bug::MailboxIsNotWritten) {
+            return Ok(());
+        }
+        self.inner.keep_waiting(waiting).await
+    }
+
+    async fn stop_waiting(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        self.inner.stop_waiting(receipt).await
+    }
+
+    async fn waiting(&self, agent: &AgentDid, limit: usize) -> Result<Vec<MailboxItem>, StoreError> {
+        let mut page = self.inner.waiting(agent, limit).await?;
+        if self.has(Bug::DrainMissesTheLast) {
+            page.pop();
+        }
+        if self.has(Bug::DrainTakesOutFirst) {
+            for item in &page {
+                if let MailboxItem::Readable(waiting) = item {
+                    self.inner.stop_waiting(&waiting.receipt).await?;
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    async fn remove_unreadable(&self, agent: &AgentDid, item: &str) -> Result<(), StoreError> {
+        self.inner.remove_unreadable(agent, item).await
+    }
+
+    async fn find(&self, key: &ReceiptKey) -> Result<Option<StoredReceipt>, StoreError> {
+        self.inner.find(key).await
+    }
+}
+
+impl Gateway for Planted<'_> {
+    async fn push(&self, connection_id: &str, frame: &str) -> Result<Push, StoreError> {
+        let astray = self.has(Bug::PushGoesAstray).then(|| self.inner.other_socket(connection_id)).flatten();
+        let connection_id = astray.as_deref().unwrap_or(connection_id);
+        let renamed = self.has(Bug::FrameIdIsRandom).then(|| rename(frame, self.inner.now_ms()));
+        let frame = renamed.as_deref().unwrap_or(frame);
+        let pushed = self.inner.push(connection_id, frame).await;
+        match pushed {
+            Err(_) if self.has(Bug::PushHasNoTimeout) => std::future::pending().await,
+            Err(_) if self.has(Bug::FailedPushCountsAsTaken) => Ok(Push::Taken),
+            Ok(Push::Gone) if self.has(Bug::GoneCountsAsTaken) => Ok(Push::Taken),
+            Ok(_) | Err(_) => pushed,
+        }
+    }
+
+    async fn close(&self, connection_id: &str) -> Result<Closed, StoreError> {
+        let newest =
+            self.has(Bug::CloseHitsTheNewest).then(|| self.inner.newest_socket(connection_id)).flatten();
+        self.inner.close(newest.as_deref().unwrap_or(connection_id)).await
+    }
+}
+
+/// The frame with another id.
+fn rename(frame: &str, at_ms: u64) -> String {
+    let Ok(mut parsed) = serde_json::from_str::<serde_json::Value>(frame) else { return frame.to_owned() };
+    parsed["id"] = Id::derive(at_ms, &[frame]).to_string().into();
+    parsed.to_string()
+}
+
+impl Invocation {
+    /// An open socket of another agent.
+    fn other_socket(&self, connection_id: &str) -> Option<String> {
+        self.sim.with(|world| {
+            let agent = world.sockets.agent(connection_id)?;
+            let others = world.tables.connections.keys().filter(|other| *other != agent);
+            others.flat_map(|other| world.sockets.open_of(other)).next().map(str::to_owned)
+        })
+    }
+
+    /// The socket that the row of this socket's agent names.
+    fn newest_socket(&self, connection_id: &str) -> Option<String> {
+        self.sim.with(|world| {
+            let agent = world.sockets.agent(connection_id)?;
+            world.tables.row(agent).live.map(|live| live.connection_id)
+        })
+    }
+}
+
+impl ReceiptQueue for Planted<'_> {
+    async fn send(
+        &self,
+        message: &QueueMessage,
+        correlation_id: &str,
+        delay_s: u32,
+    ) -> Result<(), StoreError> {
+        let is_dropped = match message {
+            QueueMessage::Connected(_) => self.has(Bug::ConnectIsNotAnnounced),
+            QueueMessage::Drain(_) => self.has(Bug::DrainIsNotAnnounced),
+            QueueMessage::DeliveryReceipt(_) | QueueMessage::Close(_) => false,
+        };
+        if is_dropped {
+            return Ok(());
+        }
+        let sent = self.inner.send(message, correlation_id, delay_s).await;
+        if self.has(Bug::AcceptedBeforeQueued) && matches!(message, QueueMessage::DeliveryReceipt(_)) {
+            return Ok(());
+        }
+        sent
+    }
+
+    async fn show_again(&self, receipt_handle: &str, after_s: u32) -> Result<(), StoreError> {
+        self.inner.show_again(receipt_handle, after_s).await
+    }
+}
+
+impl DeadLetters for Planted<'_> {
+    async fn bury(&self, letter: &DeadLetter) -> Result<(), StoreError> {
+        if self.has(Bug::BurialIsSkipped) {
+            return Ok(());
+        }
+        self.inner.bury(letter).await
+    }
+}
+
+impl ConnectionStore for Planted<'_> {
+    async fn connection(&self, agent: &AgentDid) -> Result<ConnectionRow, StoreError> {
+        let row = self.inner.connection(agent).await?;
+        let is_blind = self.has(Bug::SecondLookIsBlind) && self.inner.function == Function::Consumer;
+        Ok(if is_blind { ConnectionRow::default() } else { row })
+    }
+
+    async fn claim_connection(
+        &self,
+        newcomer: &ConnectionRef,
+        lease_expires_at_ms: u64,
+        history: &ConnectionHistory,
+        seen: &ConnectionRow,
+    ) -> Result<Claimed, StoreError> {
+        self.inner.claim_connection(newcomer, lease_expires_at_ms, history, seen).await
+    }
+
+    async fn clear_connection(&self, agent: &AgentDid, connection_id: &str) -> Result<(), StoreError> {
+        self.inner.clear_connection(agent, connection_id).await
+    }
+
+    async fn note_drain(&self, connection: &ConnectionRef, at_ms: u64) -> Result<(), StoreError> {
+        self.inner.note_drain(connection, at_ms).await
+    }
+
+    async fn note_drain_announced(&self, connection: &ConnectionRef, at_ms: u64) -> Result<(), StoreError> {
+        self.inner.note_drain_announced(connection, at_ms).await
+    }
+
+    async fn end_quarantine(&self, connection: &ConnectionRef) -> Result<(), StoreError> {
+        self.inner.end_quarantine(connection).await
+    }
+}
+
+impl TrustStore for Planted<'_> {
+    async fn trust(&self, question: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
+        self.inner.trust(question).await
+    }
+
+    async fn agent_revoked(&self, agent: &AgentDid) -> Result<bool, StoreError> {
+        Ok(self.inner.agent_revoked(agent).await? && !self.has(Bug::ConnectIgnoresRevocation))
+    }
+
+    async fn registry_rows(&self) -> Result<RegistryRows, StoreError> {
+        self.inner.registry_rows().await
+    }
+}
+
+impl DeliveryStore for Planted<'_> {
+    async fn acknowledge(&self, agent: &AgentDid, delivery: Id) -> Result<(), StoreError> {
+        self.inner.acknowledge(agent, delivery).await
+    }
+}

@@ -1,0 +1,102 @@
+//! API Gateway's sockets.
+
+use std::collections::BTreeMap;
+
+use backbone::connection::ConnectionRef;
+use backbone::did::AgentDid;
+use backbone::stores::{Closed, Push};
+
+/// How long API Gateway keeps a socket at most, in milliseconds.
+pub(crate) const SOCKET_LIFE_MS: u64 = 2 * 60 * 60 * 1_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketState {
+    /// `$connect` has not returned: pushes and closes answer 410.
+    Opening,
+    Open,
+    Closed,
+}
+
+#[derive(Debug)]
+struct Socket {
+    agent: AgentDid,
+    state: SocketState,
+    dialled_ms: u64,
+}
+
+/// Every socket there ever was, by its id.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets(BTreeMap<String, Socket>);
+
+impl Sockets {
+    /// Begins a handshake.
+    pub(crate) fn begin(&mut self, agent: &AgentDid, now_ms: u64) -> ConnectionRef {
+        let connection_id = format!("c{}", self.0.len() + 1);
+        let socket = Socket { agent: agent.clone(), state: SocketState::Opening, dialled_ms: now_ms };
+        self.0.insert(connection_id.clone(), socket);
+        ConnectionRef { agent: agent.clone(), connection_id, connected_at_ms: now_ms }
+    }
+
+    /// Changes a socket's state; a closed one stays closed.
+    pub(crate) fn set(&mut self, connection_id: &str, state: SocketState) {
+        if let Some(socket) = self.0.get_mut(connection_id)
+            && socket.state != SocketState::Closed
+        {
+            socket.state = state;
+        }
+    }
+
+    pub(crate) fn is(&self, connection_id: &str, state: SocketState) -> bool {
+        self.0.get(connection_id).is_some_and(|socket| socket.state == state)
+    }
+
+    /// Whose socket it is.
+    pub(crate) fn agent(&self, connection_id: &str) -> Option<&AgentDid> {
+        self.0.get(connection_id).map(|socket| &socket.agent)
+    }
+
+    /// When an agent's connector has last dialled, in milliseconds since the Unix epoch; 0 if never.
+    pub(crate) fn last_dialled_ms(&self, agent: &AgentDid) -> u64 {
+        let theirs = self.0.values().filter(|socket| socket.agent == *agent);
+        theirs.map(|socket| socket.dialled_ms).max().unwrap_or_default()
+    }
+
+    /// The answer to a frame, faults apart.
+    pub(crate) fn push(&self, connection_id: &str) -> Push {
+        if self.is(connection_id, SocketState::Open) { Push::Taken } else { Push::Gone }
+    }
+
+    /// Closes a socket from our side.
+    pub(crate) fn close(&mut self, connection_id: &str) -> Closed {
+        if !self.is(connection_id, SocketState::Open) {
+            return Closed::Gone;
+        }
+        self.set(connection_id, SocketState::Closed);
+        Closed::Closed
+    }
+
+    /// The open sockets of an agent.
+    pub(crate) fn open_of<'a>(&'a self, agent: &'a AgentDid) -> impl Iterator<Item = &'a str> {
+        let is_open = move |socket: &Socket| socket.agent == *agent && socket.state == SocketState::Open;
+        self.0.iter().filter(move |(_, socket)| is_open(socket)).map(|(id, _)| id.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_takes_frames_only_while_it_is_open() {
+        let agent = AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").unwrap();
+        let mut sockets = Sockets::default();
+        let id = sockets.begin(&agent, 7).connection_id;
+        assert_eq!((sockets.push(&id), sockets.close(&id)), (Push::Gone, Closed::Gone));
+        sockets.set(&id, SocketState::Open);
+        assert_eq!(sockets.push(&id), Push::Taken);
+        assert_eq!(sockets.open_of(&agent).count(), 1);
+        assert_eq!(sockets.close(&id), Closed::Closed);
+        sockets.set(&id, SocketState::Open);
+        assert_eq!((sockets.push(&id), sockets.close(&id)), (Push::Gone, Closed::Gone));
+    }
+}

@@ -1,0 +1,204 @@
+//! Recipients that post, and what else happens to the system from outside.
+
+use backbone::did::AgentDid;
+use backbone::id::Id;
+use backbone::queue_message::QueueMessage;
+use backbone::receipt::{Receipt, Status};
+use backbone::stores::{Clock, Closed, ReceiptQueue};
+
+use crate::executor::Sim;
+use crate::invocation::{Function, Invocation};
+use crate::ledger::Invariant;
+use crate::planted::Planted;
+use crate::queue::Content;
+use crate::world::{BEGIN_MS, World};
+
+/// What one recipient says about one message.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    pub(crate) request_id: Id,
+    pub(crate) sender: AgentDid,
+    pub(crate) recipient: AgentDid,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<String>,
+}
+
+impl Statement {
+    /// The receipt of this statement, accepted at `at_ms`.
+    fn receipt(&self, at_ms: u64) -> Receipt {
+        Receipt {
+            request_id: self.request_id,
+            sender: self.sender.clone(),
+            recipient: self.recipient.clone(),
+            status: self.status,
+            reason: self.reason.clone(),
+            processed_at_ms: at_ms,
+        }
+    }
+}
+
+/// Posts a statement, a few times if it is not answered 202.
+pub(crate) async fn post(sim: Sim, statement: Statement) {
+    for _ in 0..3 {
+        let bug = sim.with(|world| world.bug);
+        let invocation = Invocation::begin(&sim, Function::Receipt);
+        let outside = Planted { inner: &invocation, bug };
+        let receipt = statement.receipt(invocation.now_ms());
+        sim.with(|world| world.ledger.posted.insert(receipt.frame_id(), receipt.clone()));
+        let message = QueueMessage::DeliveryReceipt(receipt.clone());
+        let tally = backbone::metrics::Tally::default();
+        let sent = invocation.run(&tally, outside.send(&message, "post", 0)).await;
+        if let Some(Ok(())) = sent {
+            sim.with(|world| world.check_accepted(&receipt));
+            return;
+        }
+        let pause_ms = sim.with(|world| world.rng.between(500, 10_000));
+        sim.sleep(pause_ms).await;
+    }
+}
+
+/// The agents of a run, and how much they do.
+#[derive(Clone, Debug)]
+pub(crate) struct Cast {
+    pub(crate) senders: Vec<AgentDid>,
+    pub(crate) recipients: Vec<AgentDid>,
+    pub(crate) posts: u64,
+    pub(crate) faults_end_ms: u64,
+}
+
+impl Cast {
+    pub(crate) fn draw(world: &mut World, faults_end_ms: u64) -> Self {
+        let rng = &mut world.rng;
+        let senders = (0..rng.between(1, 3)).map(|number| agent("sender", number)).collect();
+        let recipients = (0..rng.between(1, 2)).map(|number| agent("recipient", number)).collect();
+        // Now and then a mailbox grows beyond a page of a drain.
+        let posts = if rng.chance(30) { rng.between(40, 120) } else { rng.between(3, 25) };
+        Self { senders, recipients, posts, faults_end_ms }
+    }
+}
+
+/// An agent of a name.
+pub(crate) fn agent(role: &str, number: u64) -> AgentDid {
+    let ulid = Id::derive(BEGIN_MS, &[role, &number.to_string()]);
+    AgentDid::parse(&format!("did:cdi:registry.test:agent:{ulid}")).expect("it is made to be one")
+}
+
+/// Posts at random moments, in bursts, with repetitions, changes of mind and colliding ids.
+pub(crate) async fn post_at_random(sim: Sim, cast: Cast) {
+    let mut said: Vec<Statement> = Vec::new();
+    for number in 0..cast.posts {
+        let pause_ms = sim.with(|world| {
+            let left_ms = cast.faults_end_ms.saturating_sub(world.now_ms());
+            if world.rng.chance(500) { 0 } else { world.rng.below(1 + 2 * left_ms / (cast.posts - number)) }
+        });
+        sim.sleep(pause_ms).await;
+        let statement = sim.with(|world| draw_statement(world, &cast, &said, number));
+        said.push(statement.clone());
+        sim.spawn(post(sim.clone(), statement));
+    }
+}
+
+fn draw_statement(world: &mut World, cast: &Cast, said: &[Statement], number: u64) -> Statement {
+    let rng = &mut world.rng;
+    let mut statement = if said.is_empty() || rng.chance(600) {
+        let request_id = Id::derive(world.schedule.now_ms(), &["request", &number.to_string()]);
+        if world.profile.cursed && rng.chance(200) {
+            world.cursed.insert(request_id);
+        }
+        Statement {
+            request_id,
+            sender: rng.pick(&cast.senders).clone(),
+            recipient: rng.pick(&cast.recipients).clone(),
+            status: Status::DeliveredToWebhook,
+            reason: None,
+        }
+    } else {
+        rng.pick(said).clone()
+    };
+    if rng.chance(350) {
+        statement.status = *rng.pick(&[Status::DeliveredToWebhook, Status::DeadLettered]);
+        statement.reason = rng.pick(&[None, Some("x"), Some("y")]).map(str::to_owned);
+    }
+    if rng.chance(30) {
+        statement.recipient = rng.pick(&cast.recipients).clone();
+    }
+    statement
+}
+
+/// Puts messages on the queue that no version of the consumer understands.
+pub(crate) async fn inject_junk(sim: Sim, faults_end_ms: u64) {
+    for number in 0_u64.. {
+        let pause_ms = sim.with(|world| world.rng.between(1_000, 120_000));
+        sim.sleep(pause_ms).await;
+        let goes_on = sim.with(|world| {
+            if world.now_ms() >= faults_end_ms {
+                return false;
+            }
+            let junk =
+                world.rng.pick(&["junk", "[]", r#"{"type":"notice"}"#, r#"{"type":"delivery_receipt"}"#]);
+            let body = format!("{junk}{}", " ".repeat(usize::try_from(number).expect("a small number")));
+            let version = *world.rng.pick(&[None, Some("1"), Some("2")]);
+            world.note(|| format!("junk: {body}"));
+            world.put(&Content::Junk { body, version }, "junk", 0);
+            true
+        });
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// An operator who moves the dead letters back.
+pub(crate) async fn redrive(sim: Sim, faults_end_ms: u64) {
+    while sim.now_ms() < faults_end_ms {
+        let pause_ms = sim.with(|world| world.rng.between(60_000, 400_000));
+        sim.sleep(pause_ms).await;
+        sim.with(redrive_now);
+    }
+}
+
+/// Moves the dead letters back.
+pub(crate) fn redrive_now(world: &mut World) {
+    world.note(|| "redrive".to_owned());
+    let now_ms = world.now_ms();
+    world.queue.redrive(now_ms, |_| false);
+    world.schedule.changed();
+}
+
+/// Revokes an agent: its row first, then the end of its socket, as often as that is still opening.
+pub(crate) async fn revoke(sim: Sim, agent: AgentDid, after_ms: u64) {
+    sim.sleep(after_ms).await;
+    sim.with(|world| {
+        let now_ms = world.now_ms();
+        world.note(|| format!("{agent} is revoked"));
+        world.tables.revoked.insert(agent.clone(), now_ms);
+    });
+    loop {
+        let pause_ms = sim.with(|world| world.rng.between(1, 50));
+        sim.sleep(pause_ms).await;
+        let is_cut = sim.with(|world| {
+            let Some(live) = world.tables.row(&agent).live else { return true };
+            let is_closed = world.sockets.close(&live.connection_id) == Closed::Closed;
+            world.schedule.changed();
+            is_closed || !live.of(&agent).may_be_opening(world.now_ms())
+        });
+        if is_cut {
+            return;
+        }
+        sim.sleep(2_000).await;
+    }
+}
+
+/// At the end: a revoked agent has no socket.
+pub(crate) fn check_revoked(world: &mut World) {
+    let open: Vec<String> = world
+        .tables
+        .revoked
+        .keys()
+        .flat_map(|agent| world.sockets.open_of(agent))
+        .map(str::to_owned)
+        .collect();
+    for connection_id in open {
+        world.violated(Invariant::RevokedIsCut, format!("{connection_id} is still open"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Everything outside the handlers, in one place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backbone::did::AgentDid;
+use backbone::id::Id;
+use backbone::metrics::{Metric, Tally};
+
+use crate::faults::{Fate, Profile};
+use crate::ledger::Ledger;
+use crate::operation::Operation;
+use crate::planted::Bug;
+use crate::queue::{Content, Queue};
+use crate::rng::Rng;
+use crate::schedule::Schedule;
+use crate::sockets::{SocketState, Sockets};
+use crate::tables::Tables;
+
+/// When every run begins, in milliseconds since the Unix epoch.
+pub(crate) const BEGIN_MS: u64 = 1_775_000_000_000;
+
+/// A fate that one operation is to have, by its number in the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forced {
+    pub(crate) number: u64,
+    pub(crate) fate: Fate,
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) schedule: Schedule,
+    pub(crate) rng: Rng,
+    pub(crate) profile: Profile,
+    /// The faults have stopped, everybody comes online and stays.
+    pub(crate) calm: bool,
+    pub(crate) queue: Queue,
+    pub(crate) tables: Tables,
+    pub(crate) sockets: Sockets,
+    pub(crate) ledger: Ledger,
+    pub(crate) tally: BTreeMap<Metric, u64>,
+    pub(crate) bug: Option<Bug>,
+    pub(crate) forced: Option<Forced>,
+    /// The operations begun so far, in their order.
+    pub(crate) operations: Vec<Operation>,
+    /// Messages whose receipts can never be pushed while the faults last.
+    pub(crate) cursed: BTreeSet<Id>,
+    /// Agents whose connectors die of receipt frames.
+    pub(crate) frail: BTreeSet<AgentDid>,
+    /// The retention may be over within the run, after which a repetition is news again.
+    pub(crate) forgets: bool,
+    pub(crate) invocations: u64,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new(rng: Rng, profile: Profile, bug: Option<Bug>, traced: bool) -> Self {
+        Self {
+            schedule: Schedule::starting_at(BEGIN_MS),
+            rng,
+            profile,
+            calm: false,
+            queue: Queue::default(),
+            tables: Tables::new(bug == Some(Bug::MailboxKeysCollide)),
+            sockets: Sockets::default(),
+            ledger: Ledger::default(),
+            tally: BTreeMap::new(),
+            bug,
+            forced: None,
+            operations: Vec::new(),
+            cursed: BTreeSet::new(),
+            frail: BTreeSet::new(),
+            forgets: false,
+            invocations: 0,
+            trace: traced.then(Vec::new),
+        }
+    }
+
+    pub(crate) const fn now_ms(&self) -> u64 {
+        self.schedule.now_ms()
+    }
+
+    /// Writes a line of the trace, if there is one.
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let at_ms = self.schedule.now_ms() - BEGIN_MS;
+            trace.push(format!("{:>7}.{:03} s  {}", at_ms / 1_000, at_ms % 1_000, line()));
+        }
+    }
+
+    pub(crate) fn take_trace(&mut self) -> Vec<String> {
+        self.trace.take().unwrap_or_default()
+    }
+
+    /// Decides what happens to the next operation.
+    pub(crate) fn next_fate(&mut self, operation: Operation) -> Fate {
+        self.operations.push(operation);
+        let number = u64::try_from(self.operations.len()).expect("a length fits");
+        if let Some(forced) = self.forced
+            && forced.number == number
+        {
+            return forced.fate;
+        }
+        if self.calm {
+            return Fate::Works;
+        }
+        let now_ms = self.now_ms();
+        self.profile.fate(operation, now_ms, &mut self.rng)
+    }
+
+    /// How long one way of an operation takes, in milliseconds.
+    pub(crate) fn latency_ms(&mut self) -> u64 {
+        if self.calm { self.rng.between(1, 20) } else { self.profile.latency_ms(&mut self.rng) }
+    }
+
+    /// A fault that is not an operation's: true so many times in a thousand, and never in the calm.
+    pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
+        !self.calm && per_mille > 0 && self.rng.chance(per_mille)
+    }
+
+    /// Puts something on the queue, perhaps twice, perhaps late.
+    pub(crate) fn put(&mut self, content: &Content, correlation_id: &str, delay_s: u32) {
+        let copies = if self.chance(self.profile.sent_twice) { 2 } else { 1 };
+        let late_ms = if self.chance(self.profile.sent_late) { self.rng.between(0, 60_000) } else { 0 };
+        let visible_at_ms = self.now_ms() + u64::from(delay_s) * 1_000 + late_ms;
+        self.queue.send(content, correlation_id, visible_at_ms, copies);
+        self.schedule.changed();
+    }
+
+    /// Ends a socket, whoever ends it.
+    pub(crate) fn end_socket(&mut self, connection_id: &str) {
+        self.sockets.set(connection_id, SocketState::Closed);
+        self.schedule.changed();
+    }
+
+    /// Adds up what an invocation has counted.
+    pub(crate) fn add_up(&mut self, tally: &Tally) {
+        for (metric, count) in tally.take() {
+            *self.tally.entry(metric).or_default() += count;
+        }
+    }
+
+    pub(crate) fn counted(&self, metric: Metric) -> u64 {
+        self.tally.get(&metric).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,60 @@
+//! Every await point of the handlers, with everything that can happen at it.
+
+use std::collections::BTreeSet;
+
+use simulator::Operation;
+use simulator::crash_points::{FATES, SCRIPTS, Script};
+
+fn holds_everywhere(script: &Script) {
+    let operations = script.operations();
+    for (number, operation) in (1..).zip(&operations) {
+        for fate in FATES {
+            let report = script.run(number, fate, false);
+            if !report.violations.is_empty() {
+                let trace = script.run(number, fate, true).trace.join("\n");
+                panic!(
+                    "{trace}\n{:?}\n{}: operation {number}, {operation:?} {fate:?}",
+                    report.violations, script.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn online() {
+    holds_everywhere(&SCRIPTS[0]);
+}
+
+#[test]
+fn offline() {
+    holds_everywhere(&SCRIPTS[1]);
+}
+
+#[test]
+fn gone() {
+    holds_everywhere(&SCRIPTS[2]);
+}
+
+#[test]
+fn superseded() {
+    holds_everywhere(&SCRIPTS[3]);
+}
+
+#[test]
+fn outage() {
+    holds_everywhere(&SCRIPTS[4]);
+}
+
+#[test]
+fn quarantine() {
+    holds_everywhere(&SCRIPTS[5]);
+}
+
+#[test]
+fn the_scripts_reach_every_operation() {
+    let reached: BTreeSet<Operation> = SCRIPTS.iter().flat_map(Script::operations).collect();
+    let missed: Vec<_> =
+        Operation::ALL.into_iter().filter(|operation| !reached.contains(operation)).collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}
