@@ -6,6 +6,7 @@
 use acceptance::admin_api::AdminApi;
 use acceptance::connector::Status;
 use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::stamp;
 use serde_json::Value;
 
 use crate::fixture::Duo;
@@ -69,10 +70,10 @@ async fn each_permission_is_needed() {
 
     // Nothing is lost meanwhile: the receipt waits in the queue until its consumer may push again.
     let reduced = Reduced::without(&duo, "consumer", "PostToConnections").await;
-    let held = receipt();
+    let (held, since_ms) = (receipt(), stamp::now_ms());
     assert_eq!(duo.recipient.post_receipt(&held).await.unwrap().status, 202);
     eventually("a refused push", async || {
-        let lines = reduced.api.log_lines(&duo.stack.outputs.consumer_function, 0).await.unwrap();
+        let lines = reduced.api.log_lines(&duo.stack.outputs.consumer_function, since_ms).await.unwrap();
         let refused = lines.iter().any(|line| line.contains("lacks a permission"));
         refused.then_some(()).ok_or_else(|| "no such line".to_owned())
     })

@@ -12,7 +12,7 @@ use crate::connector::{HttpAnswer, NoAnswer, http_client};
 use crate::stack::{Stack, admin_credentials};
 
 /// How many log events one call returns at most.
-const LOG_PAGE: u32 = 10_000;
+const LOG_PAGE: usize = 10_000;
 
 /// The administrator's view of the local AWS.
 pub struct AdminApi {
@@ -64,21 +64,24 @@ impl AdminApi {
     /// # Errors
     ///
     /// [`AdminError`].
-    pub async fn log_lines(&self, function: &str, since_ms: u64) -> Result<Vec<String>, AdminError> {
+    pub async fn log_lines(&self, function: &str, mut since_ms: u64) -> Result<Vec<String>, AdminError> {
         let mut lines = Vec::new();
-        let mut query = json!({
-            "logGroupName": format!("/aws/lambda/{function}"), "startTime": since_ms, "limit": LOG_PAGE,
-        });
         loop {
+            let query = json!({
+                "logGroupName": format!("/aws/lambda/{function}"), "startTime": since_ms, "limit": LOG_PAGE,
+            });
             let answer = self.logs("FilterLogEvents", &query).await?;
             let events = answer["events"].as_array().map_or(&[][..], Vec::as_slice);
-            lines.extend(
-                events.iter().filter_map(|event| Some(event["message"].as_str()?.trim_end().to_owned())),
-            );
-            if events.is_empty() || !answer["nextToken"].is_string() {
-                return Ok(lines);
+            // The local AWS gives no token for what does not fit. The last millisecond may have been cut in two, so it
+            // is left to the next page.
+            let next_ms =
+                events.get(LOG_PAGE - 1).and_then(timestamp_ms).filter(|next_ms| *next_ms > since_ms);
+            let whole = events.iter().filter(|event| next_ms.is_none() || timestamp_ms(event) < next_ms);
+            lines.extend(whole.filter_map(|event| Some(event["message"].as_str()?.trim_end().to_owned())));
+            match next_ms {
+                Some(next_ms) => since_ms = next_ms,
+                None => return Ok(lines),
             }
-            query["nextToken"] = answer["nextToken"].clone();
         }
     }
 
@@ -225,6 +228,10 @@ impl AdminApi {
         instructions.apply_to_request_http1x(&mut request);
         request.try_into().expect("an HTTP request stays one")
     }
+}
+
+fn timestamp_ms(event: &Value) -> Option<u64> {
+    event["timestamp"].as_u64()
 }
 
 /// The contents of every `<name>` element. Enough for IAM's flat answers.

@@ -72,7 +72,7 @@ impl Aws {
     /// is Lambda's id of it: what this invocation repeats is told by it from what somebody else repeats.
     #[must_use]
     pub const fn invocation<'a>(&'a self, request_id: &'a str, deadline_ms: u64) -> Invocation<'a> {
-        Invocation { aws: self, request_id, deadline_ms }
+        Invocation { aws: self, request_id, deadline_ms, trace: None }
     }
 }
 
@@ -96,6 +96,8 @@ pub struct Invocation<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) request_id: &'a str,
     deadline_ms: u64,
+    /// Lambda's trace header of this invocation, for whoever is caused by it.
+    pub(crate) trace: Option<&'a str>,
 }
 
 impl Clock for Invocation<'_> {
@@ -105,6 +107,14 @@ impl Clock for Invocation<'_> {
 
     fn time_left_ms(&self) -> u64 {
         self.deadline_ms.saturating_sub(self.now_ms()).saturating_sub(RESERVE_MS)
+    }
+}
+
+impl<'a> Invocation<'a> {
+    /// The same, with Lambda's trace header (`Root=…;Parent=…;Sampled=…`), which travels on with what it sends.
+    #[must_use]
+    pub const fn traced(self, trace: Option<&'a str>) -> Self {
+        Self { trace, ..self }
     }
 }
 

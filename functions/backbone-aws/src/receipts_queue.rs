@@ -1,8 +1,12 @@
 //! The receipts queue.
 
+use std::collections::HashMap;
+
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityError;
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{
+    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+};
 use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
 use backbone::stores::{ReceiptQueue, StoreError};
 
@@ -23,6 +27,13 @@ pub(crate) fn attribute(value: impl Into<String>) -> MessageAttributeValue {
         .expect("it has a data type, which is all that is required")
 }
 
+/// The trace header, where X-Ray looks for it: the consumer's trace goes on from there.
+fn trace_attribute(trace: &str) -> HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue> {
+    let value = MessageSystemAttributeValue::builder().data_type("String").string_value(trace);
+    let value = value.build().expect("it has a data type, which is all that is required");
+    HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)])
+}
+
 impl ReceiptQueue for Invocation<'_> {
     async fn send(
         &self,
@@ -41,6 +52,7 @@ impl ReceiptQueue for Invocation<'_> {
             .delay_seconds(seconds(delay_s))
             .message_attributes(VERSION_ATTRIBUTE, attribute(MESSAGE_VERSION))
             .message_attributes(CORRELATION_ID_ATTRIBUTE, attribute(correlation_id))
+            .set_message_system_attributes(self.trace.map(trace_attribute))
             .send();
         self.in_time(OPERATION, async { sending.await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
@@ -88,17 +100,18 @@ mod tests {
     use crate::stub::{Answer, Stub};
 
     #[tokio::test]
-    async fn a_message_carries_its_version_and_its_correlation_id() {
+    async fn a_message_carries_its_version_its_correlation_id_and_its_trace() {
         let agent = AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").unwrap();
         let connection = ConnectionRef { agent, connection_id: "c=".to_owned(), connected_at_ms: 0 };
         let message = QueueMessage::Connected(connection);
         let stub = Stub::answering([Answer::ok(&json!({ "MessageId": "m" }))]).await;
-        stub.invocation().send(&message, "corr", 1).await.unwrap();
+        stub.invocation().traced(Some("Root=1-2-3")).send(&message, "corr", 1).await.unwrap();
         let body = &stub.bodies()[0];
         assert_eq!(body["MessageBody"], Value::from(message.to_body()));
         assert_eq!(body["DelaySeconds"], 1);
         assert_eq!(body["MessageAttributes"]["version"]["StringValue"], "1");
         assert_eq!(body["MessageAttributes"]["correlationId"]["StringValue"], "corr");
+        assert_eq!(body["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"], "Root=1-2-3");
     }
 
     #[tokio::test]

@@ -24,7 +24,8 @@ async fn handle(
     event: LambdaEvent<SocketEvent>,
 ) -> Result<RouteAnswer, Error> {
     let LambdaEvent { payload, context } = event;
-    let invocation = aws.invocation(&context.request_id, context.deadline);
+    let invocation =
+        aws.invocation(&context.request_id, context.deadline).traced(context.xray_trace_id.as_deref());
     let tally = Tally::default();
     let answer = function.handle(&invocation, &payload, &tally).await;
     aws.emit(SERVICE, &tally);

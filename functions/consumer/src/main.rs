@@ -25,7 +25,8 @@ async fn handle(
     event: LambdaEvent<SqsEvent>,
 ) -> Result<SqsBatchResponse, Error> {
     let LambdaEvent { payload, context } = event;
-    let invocation = aws.invocation(&context.request_id, context.deadline);
+    let invocation =
+        aws.invocation(&context.request_id, context.deadline).traced(context.xray_trace_id.as_deref());
     let tally = Tally::default();
     let answer = handler::handle(&invocation, *settings, payload, &tally).await;
     aws.emit(SERVICE, &tally);

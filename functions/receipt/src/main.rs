@@ -25,7 +25,8 @@ async fn handle(
     event: LambdaEvent<HttpEvent>,
 ) -> Result<ApiGatewayV2httpResponse, Error> {
     let LambdaEvent { payload, context } = event;
-    let invocation = aws.invocation(&context.request_id, context.deadline);
+    let invocation =
+        aws.invocation(&context.request_id, context.deadline).traced(context.xray_trace_id.as_deref());
     let tally = Tally::default();
     let answer = function.handle(&invocation, &payload, &context.request_id, &tally).await;
     aws.emit(SERVICE, &tally);

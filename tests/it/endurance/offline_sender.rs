@@ -88,7 +88,8 @@ async fn receipts_until(
     while draining.receipts().len() < count {
         let receipt = other.receipt(Status::DeliveredToWebhook, None);
         let began = Instant::now();
-        assert_eq!(other.recipient.post_receipt(&receipt).await.unwrap().status, 202);
+        let answer = other.recipient.post_receipt(&receipt).await.unwrap();
+        assert_eq!(answer.status, 202, "{}", answer.body);
         let received = others_session.next_receipt(PATIENCE).await.unwrap();
         assert_eq!(received.frame.original_frame_id, receipt.request_id);
         delays.push(received.at.duration_since(began));
