@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use backbone::did::AgentDid;
-use backbone::stores::{Clock, Pair, StoreError};
+use backbone::stores::{Clock, StoreError};
+use backbone::trust::Pair;
 
 use crate::attributes::{Row, number, text};
 use crate::batch_read::{ItemKey, read_items};

@@ -13,7 +13,8 @@
 
 use backbone::did::AgentDid;
 use backbone::id::Id;
-use backbone::stores::{RegistryRows, StoreError, TrustAnswer, TrustQuestion, TrustStore};
+use backbone::stores::{StoreError, TrustStore};
+use backbone::trust::{RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::attributes::{Item, Row, text};
 use crate::batch_read::{ItemKey, read_items};
@@ -34,7 +35,7 @@ pub(crate) fn known_key(agent: &AgentDid) -> String {
     format!("known#{agent}")
 }
 
-pub(crate) fn pair_key(pair: &backbone::stores::Pair) -> String {
+pub(crate) fn pair_key(pair: &backbone::trust::Pair) -> String {
     format!("pair#{}", pair.key())
 }
 
@@ -115,7 +116,7 @@ impl<'a> Rows<'a> {
 
 #[cfg(test)]
 mod tests {
-    use backbone::stores::Pair;
+    use backbone::trust::Pair;
     use serde_json::{Value, json};
 
     use super::*;

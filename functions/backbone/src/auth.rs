@@ -9,6 +9,7 @@ mod jws;
 mod keys;
 mod proof;
 mod rate;
+mod refusal;
 mod registry_memory;
 
 use futures_util::future::join;
@@ -19,18 +20,16 @@ use self::encoding::sha256;
 pub use self::issuer::Issuer;
 pub use self::proof::{ProofError, ProofHeaders, UnverifiedProof, VerifiedProof};
 use self::rate::RateMemory;
+pub use self::refusal::AuthRefusal;
 use self::registry_memory::RegistryMemory;
 pub use self::registry_memory::{RegistryAges, RegistryUnknown};
 use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
-use crate::error_code::ErrorCode;
 use crate::id::Id;
 use crate::limits::{HEADER_BYTES_MAX, NONCE_LIFE_S};
 use crate::metrics::{Metric, Tally};
-use crate::stores::{
-    AccessAnswer, Clock, NonceClaim, NonceStore, Pair, Registry, StoreError, TrustAnswer, TrustQuestion,
-    TrustStore,
-};
+use crate::stores::{AccessAnswer, Clock, NonceClaim, NonceStore, Registry, TrustStore};
+use crate::trust::{Pair, TrustAnswer, TrustQuestion};
 
 /// What to do when the registry's revocation list cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,85 +100,6 @@ impl Authenticated {
     #[must_use]
     pub const fn is_paired(&self) -> bool {
         self.paired
-    }
-}
-
-/// Why somebody was not let in.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthRefusal {
-    /// No `Authorization` header.
-    #[error("no authorization header")]
-    MissingToken,
-    /// Another scheme than `Claw`.
-    #[error("authorization is not of the form `Claw <token>`")]
-    InvalidScheme,
-    /// The registry's keys or revocation list are not to be had.
-    #[error("the registry's word is not to be had")]
-    RegistryUnknown(#[source] RegistryUnknown),
-    /// A store did not answer.
-    #[error("a store did not answer")]
-    Store(#[from] StoreError),
-    /// The registry did not answer about the access token.
-    #[error("the registry did not answer about the access token")]
-    AccessUnknown(#[source] StoreError),
-    /// The agent identity token does not hold.
-    #[error(transparent)]
-    Ait(#[from] AitError),
-    /// The proof does not hold.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-    /// The nonce was used before.
-    #[error("nonce was used before")]
-    Replay,
-    /// The agent is revoked.
-    #[error("agent is revoked")]
-    AgentRevoked,
-    /// The agent's token is revoked.
-    #[error("agent identity token is revoked")]
-    AitRevoked,
-    /// The agent has no pair here.
-    #[error("agent {0} has no pair on this proxy")]
-    Unknown(AgentDid),
-    /// No access token.
-    #[error("no access token")]
-    AccessRequired,
-    /// The registry does not accept the access token.
-    #[error("access token refused by the registry")]
-    AccessInvalid,
-    /// Too many requests.
-    #[error("too many requests of agent {agent}")]
-    RateLimited {
-        /// Whose.
-        agent: AgentDid,
-        /// When to come back, in seconds.
-        retry_after_s: u64,
-    },
-}
-
-impl AuthRefusal {
-    /// What the caller is told.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::MissingToken => ErrorCode::AuthMissingToken,
-            Self::InvalidScheme => ErrorCode::AuthInvalidScheme,
-            Self::RegistryUnknown(_) | Self::Store(_) | Self::AccessUnknown(_) => {
-                ErrorCode::AuthDependencyUnavailable
-            }
-            Self::Ait(_) => ErrorCode::AuthInvalidAit,
-            Self::Proof(ProofError::Timestamp) => ErrorCode::AuthInvalidTimestamp,
-            Self::Proof(ProofError::Nonce) => ErrorCode::AuthInvalidNonce,
-            Self::Proof(ProofError::Skew { .. }) => ErrorCode::AuthTimestampSkew,
-            Self::Proof(ProofError::Missing | ProofError::BodyHash | ProofError::Signature) => {
-                ErrorCode::AuthInvalidProof
-            }
-            Self::Replay => ErrorCode::AuthReplay,
-            Self::AgentRevoked | Self::AitRevoked => ErrorCode::AuthRevoked,
-            Self::Unknown(_) => ErrorCode::AuthForbidden,
-            Self::AccessRequired => ErrorCode::AgentAccessRequired,
-            Self::AccessInvalid => ErrorCode::AgentAccessInvalid,
-            Self::RateLimited { .. } => ErrorCode::RateLimitExceeded,
-        }
     }
 }
 

@@ -26,3 +26,4 @@ pub mod receipt;
 pub mod session;
 pub mod stores;
 pub mod timestamp;
+pub mod trust;

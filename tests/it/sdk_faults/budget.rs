@@ -6,8 +6,9 @@ use acceptance::fault_proxy::{Fault, Operation, Silence};
 use backbone::connection::ConnectionRef;
 use backbone::queue_message::QueueMessage;
 use backbone::stores::{
-    Clock as _, Gateway as _, NonceStore as _, ReceiptQueue as _, StoreError, TrustQuestion, TrustStore as _,
+    Clock as _, Gateway as _, NonceStore as _, ReceiptQueue as _, StoreError, TrustStore as _,
 };
+use backbone::trust::TrustQuestion;
 use backbone_aws::Invocation;
 use futures_util::future::join_all;
 

@@ -4,9 +4,8 @@ use acceptance::fault_proxy::Operation;
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use backbone::did::AgentDid;
 use backbone::receipt::ReceiptKey;
-use backbone::stores::{
-    Claimed, ConnectionStore as _, Pair, ReceiptStore as _, StoreError, TrustQuestion, TrustStore as _,
-};
+use backbone::stores::{Claimed, ConnectionStore as _, ReceiptStore as _, StoreError, TrustStore as _};
+use backbone::trust::{Pair, TrustQuestion};
 use backbone_aws::{Invocation, PairChange};
 
 use super::matrix::{Call, DYNAMODB_THROTTLES, Row, nonsense, run, spoiled, throttled, unanswered, undone};

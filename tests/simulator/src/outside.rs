@@ -7,9 +7,9 @@ use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     Claimed, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, DeliveryStore, Gateway,
-    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, RegistryRows, StoreError, TrustAnswer,
-    TrustQuestion, TrustStore, Waiting,
+    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, StoreError, TrustStore, Waiting,
 };
+use backbone::trust::{RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::checks::{name, read_frame};
 use crate::faults::Fate;

@@ -10,9 +10,9 @@ use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     Claimed, Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, DeliveryStore, Gateway,
-    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, RegistryRows, StoreError, TrustAnswer,
-    TrustQuestion, TrustStore, Waiting,
+    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, StoreError, TrustStore, Waiting,
 };
+use backbone::trust::{RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::invocation::{Function, Invocation};
 
