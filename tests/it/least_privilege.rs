@@ -3,10 +3,13 @@
 //! With one permission taken away the path breaks in the expected place and nowhere else. The roles belong to all tests,
 //! so this one uses the stack alone (`.config/nextest.toml`) and gives everything back.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
 use acceptance::admin_api::AdminApi;
 use acceptance::connector::Status;
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stamp;
+use futures_util::FutureExt;
 use serde_json::Value;
 
 use crate::fixture::Duo;
@@ -37,6 +40,14 @@ impl Reduced {
     async fn restore(self) {
         self.api.put_role_policy(&self.role, &self.policy, &self.whole).await.unwrap();
     }
+
+    /// What becomes of `attempt` meanwhile. The permission is given back in any case: without it every other test would
+    /// fail too.
+    async fn during<T>(self, attempt: impl Future<Output = T>) -> T {
+        let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
+        self.restore().await;
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
 }
 
 #[tokio::test]
@@ -52,33 +63,33 @@ async fn each_permission_is_needed() {
         ("QueueReceipts", 502, "PROXY_RELAY_RECEIPT_QUEUE_FAILED"),
     ] {
         let reduced = Reduced::without(&duo, "receipt", sid).await;
-        let answer = duo.recipient.post_receipt(&receipt()).await.unwrap();
-        reduced.restore().await;
+        let answer = reduced.during(duo.recipient.post_receipt(&receipt())).await.unwrap();
         assert_eq!((answer.status, answer.error_code()), (status, Some(code)), "{sid}");
     }
     let reduced = Reduced::without(&duo, "receipt", "LookUpReceipts").await;
-    let answer = duo.sender.get_receipt(&receipt().request_id, duo.recipient.did()).await.unwrap();
-    reduced.restore().await;
+    let unknown = receipt().request_id;
+    let answer = reduced.during(duo.sender.get_receipt(&unknown, duo.recipient.did())).await.unwrap();
     assert_eq!((answer.status, answer.error_code()), (502, Some("PROXY_RELAY_RECEIPT_READ_FAILED")));
 
     for sid in ["KeepConnections", "ReadTrust", "AnnounceConnections"] {
         let reduced = Reduced::without(&duo, "connection", sid).await;
-        let refused = duo.recipient.connect().await.err().map(|error| error.status());
-        reduced.restore().await;
+        let refused = reduced.during(duo.recipient.connect()).await.err().map(|error| error.status());
         assert!(refused.is_some(), "a connect without {sid} must not be promised anything");
     }
 
     // Nothing is lost meanwhile: the receipt waits in the queue until its consumer may push again.
     let reduced = Reduced::without(&duo, "consumer", "PostToConnections").await;
-    let (held, since_ms) = (receipt(), stamp::now_ms());
-    assert_eq!(duo.recipient.post_receipt(&held).await.unwrap().status, 202);
-    eventually("a refused push", async || {
-        let lines = reduced.api.log_lines(&duo.stack.outputs.consumer_function, since_ms).await.unwrap();
-        let refused = lines.iter().any(|line| line.contains("lacks a permission"));
-        refused.then_some(()).ok_or_else(|| "no such line".to_owned())
-    })
-    .await;
-    assert!(session.receipts().is_empty());
-    reduced.restore().await;
+    let (held, since_ms, api) = (receipt(), stamp::now_ms(), AdminApi::of(&duo.stack));
+    let refused_push = async {
+        assert_eq!(duo.recipient.post_receipt(&held).await.unwrap().status, 202);
+        eventually("a refused push", async || {
+            let lines = api.log_lines(&duo.stack.outputs.consumer_function, since_ms).await.unwrap();
+            let refused = lines.iter().any(|line| line.contains("lacks a permission"));
+            refused.then_some(()).ok_or_else(|| "no such line".to_owned())
+        })
+        .await;
+        assert!(session.receipts().is_empty());
+    };
+    reduced.during(refused_push).await;
     assert_eq!(session.next_receipt(PATIENCE).await.unwrap().frame.original_frame_id, held.request_id);
 }
