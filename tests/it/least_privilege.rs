@@ -1,6 +1,6 @@
-//! The functions' roles are enforced, and none has a permission to spare on the receipt path.
+//! The functions' roles are enforced, and what they allow on the receipt path is needed.
 //!
-//! With one permission taken away the path breaks in the expected place and nowhere else. The roles belong to all tests,
+//! With one statement of a role taken away the path breaks in the expected place and nowhere else. The roles belong to all tests,
 //! so this one uses the stack alone (`.config/nextest.toml`) and gives everything back.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
