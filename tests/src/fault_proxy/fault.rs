@@ -104,8 +104,11 @@ impl Spoiling {
         match self {
             Self::Slow(duration) => {
                 answer.write_head(socket, length).await?;
-                for piece in answer.body.chunks(length.div_ceil(usize::from(SLOW_PIECES)).max(1)) {
-                    tokio::time::sleep(duration / u32::from(SLOW_PIECES)).await;
+                // A length that does not divide evenly makes fewer pieces, each of which takes longer.
+                let pieces = answer.body.chunks(length.div_ceil(usize::from(SLOW_PIECES)).max(1));
+                let pause = duration / u32::try_from(pieces.len().max(1)).unwrap_or(u32::MAX);
+                for piece in pieces {
+                    tokio::time::sleep(pause).await;
                     socket.write_all(piece).await?;
                 }
                 Ok(After::KeepAlive)

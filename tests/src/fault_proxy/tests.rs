@@ -67,8 +67,7 @@ async fn answers_can_be_slow_nonsense_or_no() {
     }
     let begun = Instant::now();
     assert_eq!(put_item(&proxy, "x").await.unwrap().1, "DynamoDB_20120810.PutItem");
-    // A timer may fire a little early: what counts is that it was slow at all.
-    assert!(begun.elapsed() >= slow / 2);
+    assert!(begun.elapsed() >= slow);
     assert_eq!(put_item(&proxy, "x").await.unwrap(), (200, "<html>".to_owned()));
     assert_eq!(put_item(&proxy, "x").await.unwrap().0, 503);
     let (status, body) = put_item(&proxy, "x").await.unwrap();
