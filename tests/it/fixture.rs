@@ -5,9 +5,10 @@ use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
 use acceptance::stamp;
 
-/// Two agents that trust each other, both at the front door: one that sends messages and hears of them, one that
+/// Two agents, each at its proxy's front door: one that sends messages and hears of them, one that
 /// receives messages and posts receipts.
 pub(crate) struct Duo {
+    /// The sender's.
     pub(crate) stack: Stack,
     pub(crate) sender: Connector,
     pub(crate) recipient: Connector,
@@ -24,13 +25,19 @@ impl Duo {
     /// Two new agents on the running stack that have never met.
     pub(crate) async fn strangers() -> Self {
         let stack = Stack::running();
-        let registry = RegistryClient::new(&stack.registry_url);
+        Self::apart(&stack, &stack).await
+    }
+
+    /// Two new agents of which the sender is at home at `sender_home` and the recipient at `recipient_home`. Nobody has
+    /// paired them.
+    pub(crate) async fn apart(sender_home: &Stack, recipient_home: &Stack) -> Self {
+        let registry = RegistryClient::new(&sender_home.registry_url);
         let sender = registry.register("sender").await.unwrap();
         let recipient = registry.register("recipient").await.unwrap();
         Self {
-            sender: Connector::new(sender, &stack.proxy_url).unwrap(),
-            recipient: Connector::new(recipient, &stack.proxy_url).unwrap(),
-            stack,
+            sender: Connector::new(sender, &sender_home.proxy_url).unwrap(),
+            recipient: Connector::new(recipient, &recipient_home.proxy_url).unwrap(),
+            stack: sender_home.clone(),
         }
     }
 

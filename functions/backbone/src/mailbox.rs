@@ -107,7 +107,7 @@ async fn try_drain<O: DeliveryOutside>(
     message: &QueuedMessage,
     tally: &Tally,
 ) -> Result<Drained, StoreError> {
-    let state = outside.read_for_delivery(&[], std::slice::from_ref(&connection.agent)).await?;
+    let state = outside.read_for_delivery(&[], std::slice::from_ref(&connection.agent), &[]).await?;
     let now_ms = outside.now_ms();
     if drainable(&state, connection, now_ms, tally).is_none() {
         return Ok(Drained::Finished);
@@ -193,7 +193,7 @@ async fn drain_page<O: DeliveryOutside>(
     let full = items.len() == limit;
     let waiting = bury_unreadable(outside, connection, items, message, tally).await?;
     let keys: Vec<_> = waiting.iter().map(|waiting| waiting.receipt.key()).collect();
-    let state = outside.read_for_delivery(&keys, std::slice::from_ref(&connection.agent)).await?;
+    let state = outside.read_for_delivery(&keys, std::slice::from_ref(&connection.agent), &[]).await?;
     let Some(live) = drainable(&state, connection, outside.now_ms(), tally) else { return Ok(Page::Last) };
     if !*drain_is_noted && waiting.iter().any(|waiting| is_to_be_pushed(waiting, &state, outside.now_ms())) {
         outside.note_drain(connection, outside.now_ms()).await?;

@@ -7,6 +7,10 @@ use std::sync::Mutex;
 pub enum Metric {
     /// A receipt was answered 202.
     ReceiptAccepted,
+    /// A receipt went to the peer at which its sender is at home.
+    ReceiptForwarded,
+    /// A receipt's sender is at home where this stack has no peer: a dead letter.
+    UnknownOrigin,
     /// A request was refused; the code is in the log line.
     RequestRefused,
     /// API Gateway took a frame.
@@ -43,6 +47,8 @@ pub enum Metric {
     QuarantineProbed,
     /// A connector lived on after its probe: the quarantine is over.
     QuarantineEnded,
+    /// A peer's message was not believed; the reason is the dead letter's.
+    PeerRefused,
     /// A record went back to the queue.
     RecordRetried,
     /// A record panicked.

@@ -3,7 +3,7 @@
 use acceptance::fault_proxy::{Operation, Refusal};
 use backbone::connection::ConnectionRef;
 use backbone::queue_message::QueueMessage;
-use backbone::stores::{DeadLetter, DeadLetters as _, ReceiptQueue as _, StoreError};
+use backbone::stores::{DeadLetter, DeadLetters as _, ReceiptQueue as _, SourceQueue, StoreError};
 use backbone_aws::Invocation;
 
 use super::matrix::{Call, Row, nonsense, run, spoiled, throttled, unanswered, undone};
@@ -41,8 +41,10 @@ impl Call for Bury {
     async fn prepare(_: &World, process: &Process) -> Self {
         process.create_queues().await;
         Self(DeadLetter {
+            queue: SourceQueue::Receipts,
             body: "not json".to_owned(),
             version: None,
+            origin_proxy: None,
             reason_code: "not_json",
             reason: "body is not JSON (line 1, column 2)".to_owned(),
             receive_count: 1,

@@ -61,4 +61,8 @@ found! {
     stored_state_is_ignored: StoredStateIsIgnored by RepetitionsAreAlike, NeverRegresses;
     push_has_no_timeout: PushHasNoTimeout by InTime;
     mailbox_keys_collide: MailboxKeysCollide by NothingIsLost;
+    peers_receipts_are_believed: PeersReceiptsAreBelieved by OnlyToItsSender;
+    peers_may_close_sockets: PeersMayCloseSockets by NewerSocketSurvives, NothingIsLost;
+    peers_dead_letters_go_astray: PeersDeadLettersGoAstray by OnlyToItsSender, NewerSocketSurvives, NothingIsLost;
+    peers_back_off_is_astray: PeersBackOffIsAstray by FailsAlone;
 }
