@@ -13,6 +13,7 @@ use crate::executor::Sim;
 use crate::faults::{Fate, Profile};
 use crate::operation::Operation;
 use crate::queue::Content;
+use crate::recipients::{self, Mood};
 use crate::rng::Rng;
 use crate::run::{Report, settle};
 use crate::traffic::{self, Statement, agent};
@@ -43,6 +44,9 @@ pub struct Script {
     posts: &'static [(u64, u64, Status)],
     /// From when to when API Gateway takes no frames.
     outage_s: Option<(u64, u64)>,
+    /// When events happen that the sender is told of.
+    events: &'static [u64],
+    mood: Mood,
     is_frail: bool,
     has_junk: bool,
     ends_s: u64,
@@ -54,6 +58,8 @@ const NONE: Script = Script {
     rival: &[],
     posts: &[],
     outage_s: None,
+    events: &[],
+    mood: Mood::Accepts,
     is_frail: false,
     has_junk: false,
     ends_s: 60,
@@ -63,7 +69,7 @@ const DELIVERED: Status = Status::DeliveredToWebhook;
 const DEAD: Status = Status::DeadLettered;
 
 /// Together they reach every operation.
-pub const SCRIPTS: [Script; 6] = [
+pub const SCRIPTS: [Script; 8] = [
     Script {
         name: "online: a receipt, the same again, another state, and junk beside them",
         visits: &[Visit { from_s: 1, until_s: 50, is_announced: true }],
@@ -119,6 +125,22 @@ pub const SCRIPTS: [Script; 6] = [
         is_frail: true,
         ..NONE
     },
+    Script {
+        name: "delivered: what an agent is told, online, offline and while it opens",
+        visits: &[
+            Visit { from_s: 10, until_s: 30, is_announced: false },
+            Visit { from_s: 40, until_s: 50, is_announced: true },
+        ],
+        events: &[2, 10, 20, 35],
+        ..NONE
+    },
+    Script {
+        name: "refused: what a connector does not take, put back and refused again",
+        visits: &[Visit { from_s: 10, until_s: 50, is_announced: true }],
+        events: &[15],
+        mood: Mood::Refuses,
+        ..NONE
+    },
 ];
 
 impl Script {
@@ -146,6 +168,7 @@ impl Script {
         };
         let mut world = World::new(Rng::new(1), profile, None, traced);
         world.forced = forced;
+        world.moods.insert(agent("sender", 0), self.mood);
         if self.is_frail {
             world.frail.insert(agent("sender", 0));
         }
@@ -153,8 +176,20 @@ impl Script {
     }
 
     fn play(&self, sim: &Sim) -> Report {
+        let settings = DeliverySettings { retention_s: 604_800 };
         for _ in 0..2 {
-            sim.spawn(event_source::poll(sim.clone(), DeliverySettings { retention_s: 604_800 }));
+            sim.spawn(event_source::poll(sim.clone(), settings));
+        }
+        sim.spawn(recipients::answer_deliveries(sim.clone()));
+        for (number, &at_s) in (0..).zip(self.events) {
+            let task = {
+                let sim = sim.clone();
+                async move {
+                    sim.sleep(at_s * 1_000).await;
+                    recipients::announce(sim, recipients::delivery(number, 0), settings).await;
+                }
+            };
+            sim.spawn(task);
         }
         sim.spawn(connectors::visit_and_return(sim.clone(), agent("sender", 0), self.visits));
         if !self.rival.is_empty() {

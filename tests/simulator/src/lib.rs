@@ -10,6 +10,8 @@
 mod checks;
 mod connectors;
 pub mod crash_points;
+mod deliveries;
+mod delivery_checks;
 mod event_source;
 mod executor;
 mod faults;
@@ -19,6 +21,7 @@ mod operation;
 mod outside;
 mod planted;
 mod queue;
+mod recipients;
 mod rng;
 mod run;
 mod schedule;

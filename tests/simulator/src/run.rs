@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use backbone::delivery::DeliverySettings;
 use backbone::did::AgentDid;
 use backbone::metrics::Metric;
+use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, StoredReceipt};
 
 use crate::checks::{Place, name};
@@ -15,6 +16,7 @@ use crate::faults::Profile;
 use crate::ledger::{CountedEnd, Invariant, Violation};
 use crate::planted::Bug;
 use crate::queue::Content;
+use crate::recipients::{self, Mood};
 use crate::rng::Rng;
 use crate::traffic::{self, Cast};
 use crate::world::{BEGIN_MS, World};
@@ -57,6 +59,9 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, traced: bool) -> Report {
     let pollers = rng.between(1, 4);
     let mut world = World::new(rng, profile.clone(), bug, traced);
     let cast = Cast::draw(&mut world, faults_end_ms);
+    if world.rng.chance(100) {
+        world.deliveries.tried_before = 22;
+    }
     world.forgets = settings.retention_s < RETENTION_S;
     world.note(|| format!("{profile:?}"));
     world.note(|| format!("{cast:?}"));
@@ -68,6 +73,8 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, traced: bool) -> Report {
     for sender in &cast.senders {
         start_connectors(&sim, sender, &profile, faults_end_ms);
     }
+    sim.spawn(recipients::answer_deliveries(sim.clone()));
+    sim.spawn(recipients::announce_at_random(sim.clone(), cast.clone(), settings));
     sim.spawn(traffic::post_at_random(sim.clone(), cast));
     if profile.junk {
         sim.spawn(traffic::inject_junk(sim.clone(), faults_end_ms));
@@ -90,6 +97,9 @@ fn start_connectors(sim: &Sim, sender: &AgentDid, profile: &Profile, faults_end_
         if profile.frail && world.rng.chance(500) {
             world.frail.insert(sender.clone());
         }
+        let mood =
+            *world.rng.pick(&[Mood::Accepts, Mood::Accepts, Mood::Accepts, Mood::Refuses, Mood::IsMute]);
+        world.moods.insert(sender.clone(), mood);
         let is_fighting = profile.fights && world.rng.chance(500);
         let revoked_after_ms = (profile.revocations && world.rng.chance(500))
             .then(|| world.rng.below(faults_end_ms - world.now_ms()));
@@ -125,6 +135,7 @@ pub(crate) fn settle(sim: &Sim, faults_end_ms: u64) -> Report {
         check_everybody_was_told(world);
         check_ends(world);
         traffic::check_revoked(world);
+        world.check_deliveries_settled();
         Report {
             violations: std::mem::take(&mut world.ledger.violations),
             trace: world.take_trace(),
@@ -163,9 +174,11 @@ fn is_untold(world: &World, receipt: &Receipt) -> bool {
     !is_overtaken && !world.ledger.taken.contains_key(&receipt.frame_id())
 }
 
-/// Messages about connections may remain: a quarantine is looked at again and again.
+/// Messages about connections may remain: a quarantine is looked at again and again. So is a delivery.
 fn is_unsettled(content: &Content) -> bool {
-    content.receipt().is_some() || matches!(content, Content::Junk { .. })
+    let is_turn = matches!(content.about_delivery(), Some(QueueMessage::Deliver(_)));
+    let is_delivery = content.about_delivery().is_some() && !is_turn;
+    content.receipt().is_some() || is_delivery || matches!(content, Content::Junk { .. })
 }
 
 /// Every sender who may hear has an empty mailbox, wherever their receipts were (I9), and every accepted receipt has

@@ -61,4 +61,8 @@ found! {
     stored_state_is_ignored: StoredStateIsIgnored by RepetitionsAreAlike, NeverRegresses;
     push_has_no_timeout: PushHasNoTimeout by InTime;
     mailbox_keys_collide: MailboxKeysCollide by NothingIsLost;
+    repeat_is_forgotten: RepeatIsForgotten by NothingIsLost;
+    ack_removes_anothers: AckRemovesAnothers by NothingIsLost;
+    give_up_is_not_buried: GiveUpIsNotBuried by NothingIsLost;
+    turns_are_not_noted: TurnsAreNotNoted by RepetitionsAreAlike;
 }
