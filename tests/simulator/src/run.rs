@@ -38,6 +38,10 @@ pub struct Report {
     pub trace: Vec<String>,
     /// Receipts answered 202.
     pub accepted: usize,
+    /// System deliveries whose event was handled.
+    pub announced: usize,
+    /// What the functions have counted.
+    pub counted: BTreeMap<Metric, u64>,
     /// Operations that handlers waited for.
     pub operations: usize,
     /// Receipts whose stored state is not the one that was accepted last: a repetition does not advance the stored
@@ -140,6 +144,8 @@ pub(crate) fn settle(sim: &Sim, faults_end_ms: u64) -> Report {
             violations: std::mem::take(&mut world.ledger.violations),
             trace: world.take_trace(),
             accepted: world.ledger.accepted.len(),
+            announced: world.ledger.announced.len(),
+            counted: std::mem::take(&mut world.tally),
             operations: world.operations.len(),
             stale: count_stale(world),
         }
