@@ -1,9 +1,13 @@
 //! Agents to test with.
 
+mod told;
+
 use acceptance::connector::{Connector, Receipt, Status};
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
 use acceptance::stamp;
+
+pub(crate) use self::told::Told;
 
 /// Two agents, each at its proxy's front door: one that sends messages and hears of them, one that
 /// receives messages and posts receipts.

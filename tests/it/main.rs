@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cross_proxy;
+mod deliveries;
 mod endurance;
 mod fixture;
 mod least_privilege;
