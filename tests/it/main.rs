@@ -10,5 +10,6 @@ mod local_aws;
 mod receipt_path;
 mod sdk_faults;
 mod sockets;
+mod store_contracts;
 mod template;
 mod vectors;

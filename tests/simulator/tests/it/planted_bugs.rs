@@ -41,7 +41,7 @@ found! {
     gone_counts_as_taken: GoneCountsAsTaken by NothingIsLost;
     clear_is_unconditional: ClearIsUnconditional by NewerSocketSurvives;
     record_is_unconditional: RecordIsUnconditional by NeverRegresses;
-    push_is_not_recorded: PushIsNotRecorded by NothingIsLost, RepetitionsAreAlike;
+    push_is_not_recorded: PushIsNotRecorded by NothingIsLost, RepetitionsAreAlike, NeverRegresses;
     mailbox_is_not_written: MailboxIsNotWritten by NothingIsLost;
     drain_takes_out_first: DrainTakesOutFirst by NothingIsLost;
     second_look_is_blind: SecondLookIsBlind by Settles;
