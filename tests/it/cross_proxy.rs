@@ -145,7 +145,10 @@ async fn a_receipt_for_an_unknown_home_is_accepted_and_kept() {
     let letter = dead_letter(&here, &here.outputs.receipts_dlq_url, &receipt.request_id).await;
     assert_eq!(text(&letter, "reasonCode"), "unknown_origin");
     assert!(text(&letter, "reason").contains("https://elsewhere.example.com"));
-    assert_eq!((text(&letter, "version").as_str(), text(&letter, "originProxy")), ("1", here.proxy_url.clone()));
+    assert_eq!(
+        (text(&letter, "version").as_str(), text(&letter, "originProxy")),
+        ("1", here.proxy_url.clone())
+    );
     let body: Value = serde_json::from_str(letter.body().unwrap()).unwrap();
     assert_eq!(body["type"], "delivery_receipt");
     assert_eq!(body["senderAgentDid"], duo.sender.did());

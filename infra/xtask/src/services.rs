@@ -35,7 +35,8 @@ pub(crate) fn start_front_door(
         .args(["--listen", &format!("127.0.0.1:{}", site.front_door)])
         .args(["--http-api", outputs.get("HttpApiUrl")?])
         .args(["--websocket-api", outputs.get("WebSocketUrl")?]);
-    let service = processes::start("the front door", &mut command, &run.file(&site.file("front-door", "log")))?;
+    let service =
+        processes::start("the front door", &mut command, &run.file(&site.file("front-door", "log")))?;
     service.wait_until(READY_WITHIN, || local_http::listens(site.front_door))?;
     Ok(service)
 }
