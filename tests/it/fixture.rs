@@ -2,10 +2,11 @@
 
 mod told;
 
-use acceptance::connector::{Connector, Receipt, Status};
+use acceptance::connector::{Connector, Receipt, SignedRequest, Status};
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
 use acceptance::stamp;
+use serde_json::{Value, json};
 
 pub(crate) use self::told::Told;
 
@@ -55,4 +56,19 @@ impl Duo {
             reason: reason.map(str::to_owned),
         }
     }
+}
+
+/// A request as API Gateway hands it to a function.
+pub(crate) fn http_event(request: &SignedRequest) -> Value {
+    let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
+    json!({
+        "rawPath": path, "rawQueryString": query, "headers": header_object(request),
+        "body": String::from_utf8(request.body.clone()).unwrap(),
+        "requestContext": { "http": { "method": request.method.as_str() } },
+    })
+}
+
+/// The headers as API Gateway hands them over.
+pub(crate) fn header_object(request: &SignedRequest) -> Value {
+    request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect()
 }
