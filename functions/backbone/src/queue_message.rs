@@ -3,9 +3,12 @@
 //! The body of a receipt is the contract's (2.1) to the letter. The other types are ours. A version travels as a
 //! message attribute, so that a message from a newer deployment is told apart instead of being misread.
 
+mod delivery_turn;
+
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::delivery_turn::{DeliveryTurn, TurnTimes};
 use crate::connection::ConnectionRef;
 use crate::did::AgentDid;
 use crate::id::Id;
@@ -35,24 +38,6 @@ pub enum QueueMessage {
     DeliveryRefused(DeliveryRefusal),
     /// A system delivery that was given up: the form of its dead letter, so that a redrive begins it anew.
     RestoreDelivery(SystemDelivery),
-}
-
-/// One turn of a system delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeliveryTurn {
-    /// Which one.
-    pub key: DeliveryKey,
-    /// The time that its row was to say when this message was sent, in milliseconds since the Unix epoch; `None` for a
-    /// first turn. A message that comes while the row waits for another time has been replaced by another message.
-    pub due_at_ms: Option<u64>,
-}
-
-impl DeliveryTurn {
-    /// The first turn of a delivery, or a new one whatever turns there were before.
-    #[must_use]
-    pub const fn first(key: DeliveryKey) -> Self {
-        Self { key, due_at_ms: None }
-    }
 }
 
 /// What a connector says of a system delivery that it does not take.
@@ -136,6 +121,8 @@ struct DeliveryBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    due_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(flatten)]
     content: Option<DeliveryContent<'a>>,
@@ -177,7 +164,8 @@ impl QueueMessage {
             Self::Drain(connection) => connection_body(DRAIN, connection),
             Self::Close(connection) => connection_body(CLOSE, connection),
             Self::Deliver(turn) => serde_json::to_string(&DeliveryBody {
-                due_at: turn.due_at_ms.map(to_iso),
+                due_at: turn.due.map(|due| to_iso(due.at_ms)),
+                due_before: turn.due.map(|due| to_iso(due.before_ms)),
                 ..DeliveryBody::about(DELIVER, &turn.key.recipient, turn.key.delivery_id)
             }),
             Self::DeliveryRefused(refusal) => serde_json::to_string(&DeliveryBody {
@@ -256,7 +244,15 @@ fn parse_connection(body: &Value) -> Result<ConnectionRef, MessageDefect> {
 
 impl<'a> DeliveryBody<'a> {
     const fn about(kind: &'a str, recipient_agent_did: &'a AgentDid, delivery_id: Id) -> Self {
-        Self { kind, recipient_agent_did, delivery_id, due_at: None, reason: None, content: None }
+        Self {
+            kind,
+            recipient_agent_did,
+            delivery_id,
+            due_at: None,
+            due_before: None,
+            reason: None,
+            content: None,
+        }
     }
 }
 
@@ -268,8 +264,13 @@ fn parse_delivery_key(body: &Value) -> Result<DeliveryKey, MessageDefect> {
 }
 
 fn parse_turn(body: &Value) -> Result<DeliveryTurn, MessageDefect> {
-    let due_at_ms = body.get("dueAt").map(|_| field(body, "dueAt", from_iso)).transpose()?;
-    Ok(DeliveryTurn { key: parse_delivery_key(body)?, due_at_ms })
+    let key = parse_delivery_key(body)?;
+    if body.get("dueAt").is_none() {
+        return Ok(DeliveryTurn::first(key));
+    }
+    let due =
+        TurnTimes { at_ms: field(body, "dueAt", from_iso)?, before_ms: field(body, "dueBefore", from_iso)? };
+    Ok(DeliveryTurn { key, due: Some(due) })
 }
 
 fn parse_refusal(body: &Value) -> Result<DeliveryRefusal, MessageDefect> {
@@ -318,7 +319,10 @@ mod tests {
             QueueMessage::Drain(connection.clone()),
             QueueMessage::Close(connection),
             QueueMessage::Deliver(DeliveryTurn::first(delivery.key())),
-            QueueMessage::Deliver(DeliveryTurn { key: delivery.key(), due_at_ms: Some(1_775_000_000_123) }),
+            QueueMessage::Deliver(DeliveryTurn {
+                key: delivery.key(),
+                due: Some(TurnTimes { at_ms: 1_775_000_000_123, before_ms: 0 }),
+            }),
             QueueMessage::DeliveryRefused(DeliveryRefusal { key: delivery.key(), reason: None }),
             QueueMessage::DeliveryRefused(DeliveryRefusal {
                 key: delivery.key(),

@@ -296,7 +296,7 @@ impl ReceiptQueue for Planted<'_> {
         let is_dropped = match message {
             QueueMessage::Connected(_) => self.has(Bug::ConnectIsNotAnnounced),
             QueueMessage::Drain(_) => self.has(Bug::DrainIsNotAnnounced),
-            QueueMessage::Deliver(turn) => self.has(Bug::RepeatIsForgotten) && turn.due_at_ms.is_some(),
+            QueueMessage::Deliver(turn) => self.has(Bug::RepeatIsForgotten) && turn.due.is_some(),
             QueueMessage::DeliveryReceipt(_)
             | QueueMessage::Close(_)
             | QueueMessage::DeliveryRefused(_)

@@ -9,7 +9,7 @@ use crate::error_chain::ErrorChain;
 use crate::frame::deliver_frame_text;
 use crate::mailbox::{Attempt, attempt_push, bury};
 use crate::metrics::{Metric, Tally};
-use crate::queue_message::{DeliveryTurn, QueueMessage};
+use crate::queue_message::{DeliveryTurn, QueueMessage, TurnTimes};
 use crate::stores::{StoreError, TurnNote};
 use crate::system_delivery::{StoredDelivery, repeat_after_s};
 
@@ -72,8 +72,8 @@ impl<O: DeliveryOutside> Offer<'_, O> {
         pushed_to: Option<String>,
     ) -> Result<(), StoreError> {
         let next_at_ms = self.outside.now_ms() + u64::from(delay_s) * 1_000;
-        let turn = DeliveryTurn { key: self.stored.delivery.key(), due_at_ms: Some(next_at_ms) };
-        let next = QueueMessage::Deliver(turn);
+        let due = TurnTimes { at_ms: next_at_ms, before_ms: self.stored.next_at_ms };
+        let next = QueueMessage::Deliver(DeliveryTurn { key: self.stored.delivery.key(), due: Some(due) });
         self.outside.send(&next, self.message.correlation_id(), delay_s).await?;
         let note = TurnNote { attempts, pushed_to, next_at_ms };
         if let Err(error) = self.outside.note_turn(self.stored, &note).await {

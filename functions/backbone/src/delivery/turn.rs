@@ -69,11 +69,14 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             }
             Err(error) => return Err(error),
         };
+        if !turn.is_awaited(stored.next_at_ms) {
+            return Ok(Outcome::Done);
+        }
         let now_ms = self.outside.now_ms();
         let offer = self.offer(message, &stored);
         match stored.due(now_ms) {
             Due::Push => return self.push_delivery(&offer, state).await,
-            Due::Later if turn.due_at_ms == Some(stored.next_at_ms) => {
+            Due::Later if turn.due.is_some_and(|due| due.at_ms == stored.next_at_ms) => {
                 let left_s = u32::try_from((stored.next_at_ms - now_ms).div_ceil(1_000)).unwrap_or(u32::MAX);
                 self.send_turn(message, turn, left_s.min(DELIVERY_REPEAT_S_MAX)).await?;
             }
