@@ -21,7 +21,7 @@ pub(crate) struct Stack {
     pub(crate) outputs: Outputs,
     /// The file that tells the stack's users where everything is; they find it through [`Stack::VARIABLE`].
     pub(crate) description: PathBuf,
-    services: [Service; 3],
+    services: [Service; 4],
 }
 
 impl Stack {
@@ -50,7 +50,9 @@ impl Stack {
         let description = run.file("stack.json");
         fs::write(&description, describe(&ports, &outputs, iam)?.to_string())
             .map_err(|error| Failure::io("cannot write stack.json", &error))?;
-        Ok(Self { ports, outputs, description, services: [aws, registry, front_door] })
+        let page =
+            steps::run("start the web page", || services::start_page(host, &ports, &description, run))?;
+        Ok(Self { ports, outputs, description, services: [aws, registry, front_door, page] })
     }
 
     /// Fails if a part of the stack has ended.
@@ -69,6 +71,7 @@ fn describe(ports: &Ports, outputs: &Outputs, iam: Iam) -> Result<Value, Failure
         "iamEnforced": iam == Iam::Enforced,
         "proxyUrl": origin(ports.front_door),
         "registryUrl": origin(ports.registry),
+        "pageUrl": origin(ports.page),
         "httpApiUrl": outputs.get("HttpApiUrl")?,
         "webSocketUrl": outputs.get("WebSocketUrl")?,
         "outputs": all,
