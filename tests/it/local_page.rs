@@ -1,6 +1,7 @@
 //! The web page of the local stack, asked as programs ask, and looked at and clicked in a real browser.
 
 mod browser;
+mod large_table;
 mod looked_at;
 mod redrive_faults;
 
@@ -9,7 +10,9 @@ use acceptance::eventually::eventually;
 use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_sqs::types::MessageAttributeValue;
+use local::page::{self, StackDescription};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::fixture::Duo;
 
@@ -39,6 +42,30 @@ fn queued_body(receipt: &Receipt) -> String {
         "processedAt": stamp::now_iso(),
     });
     body.to_string()
+}
+
+/// Serves the page of another stack: this one, but for some parts. Its URL, which is good until the test ends.
+async fn serve(stack: &Stack, parts: &[(&str, &str)], outputs: &[(&str, &str)]) -> String {
+    let mut description = json!({
+        "awsEndpoint": stack.aws_endpoint, "region": stack.region, "stackName": stack.stack_name,
+        "proxyUrl": stack.proxy_url, "registryUrl": stack.registry_url,
+        "outputs": {
+            "ReceiptsTable": stack.outputs.receipts_table, "ConnectionsTable": stack.outputs.connections_table,
+            "TrustTable": stack.outputs.trust_table,
+        },
+    });
+    for (name, value) in parts {
+        description[*name] = json!(value);
+    }
+    for (name, value) in outputs {
+        description["outputs"][*name] = json!(value);
+    }
+    let description: StackDescription = serde_json::from_value(description).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = page::router(&description, port);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://127.0.0.1:{port}")
 }
 
 async fn overview(stack: &Stack, find: &str) -> Value {

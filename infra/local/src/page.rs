@@ -5,7 +5,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /api/overview?find=<text>&stage=<stage>` | everything but log lines, as in [`overview`]; with a whole DID, only that sender's receipts are read |
+//! | `GET /api/overview?find=<text>&stage=<stage>` | everything but log lines, as in [`overview`]; with a whole DID, that sender's receipts are among it, however many others there are |
 //! | `GET /api/lines?since=<ms>` | what the functions have logged since then, oldest first |
 //! | `GET /api/trace/<id>` | what they have logged about a receipt or a correlation id, oldest first |
 //! | `POST /api/dead-letters/<queue>/<message id>/redrive` | back to the queue that it came from ([`redrive`]) |

@@ -5,11 +5,8 @@ use acceptance::fault_proxy::{Fault, FaultProxy, Operation, Refusal};
 use acceptance::stack::{Depth, Queue, Stack};
 use acceptance::stamp;
 use aws_sdk_sqs::types::MessageAttributeValue;
-use local::page::{self, StackDescription};
-use serde_json::json;
-use tokio::net::TcpListener;
 
-use super::redrive;
+use super::{redrive, serve};
 
 /// More than SQS gives at once, so that others are received on the way to the letter.
 const LETTERS: usize = 12;
@@ -47,7 +44,9 @@ impl Bench {
                 .message_attributes("reasonCode", text("not_json"));
             letters.push(letter.send().await.unwrap().message_id.unwrap());
         }
-        stack.page_url = serve(&stack, proxy.url(), &url, &dlq_url).await;
+        let endpoint = [("awsEndpoint", proxy.url())];
+        let outputs = [("ReceiptsQueueUrl", url.as_str()), ("ReceiptsDlqUrl", dlq_url.as_str())];
+        stack.page_url = serve(&stack, &endpoint, &outputs).await;
         Self { proxy, queue: Queue::new(sqs.clone(), &url), dlq: Queue::new(sqs, &dlq_url), stack, letters }
     }
 
@@ -59,25 +58,6 @@ impl Bench {
     async fn depths(&self) -> (Depth, Depth) {
         (self.queue.depth().await.unwrap(), self.dlq.depth().await.unwrap())
     }
-}
-
-/// Serves the page over these queues until the test ends; its URL.
-async fn serve(stack: &Stack, aws_endpoint: &str, queue_url: &str, dlq_url: &str) -> String {
-    let outputs = &stack.outputs;
-    let description: StackDescription = serde_json::from_value(json!({
-        "awsEndpoint": aws_endpoint, "region": stack.region, "stackName": stack.stack_name,
-        "proxyUrl": stack.proxy_url, "registryUrl": stack.registry_url,
-        "outputs": {
-            "ReceiptsTable": outputs.receipts_table, "ConnectionsTable": outputs.connections_table,
-            "TrustTable": outputs.trust_table, "ReceiptsQueueUrl": queue_url, "ReceiptsDlqUrl": dlq_url,
-        },
-    }))
-    .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let router = page::router(&description, port);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://127.0.0.1:{port}")
 }
 
 fn visible(visible: u64) -> Depth {

@@ -66,9 +66,10 @@ impl Tables {
         }
     }
 
-    /// Receipts and waiting items: those of one sender, else of all.
+    /// Receipts and waiting items. Where there are too many, those of `sender` come in addition.
     pub(super) async fn receipts(&self, sender: Option<&str>) -> Result<Items, Problem> {
-        let Some(sender) = sender else { return self.scan(&self.receipts, None).await };
+        let mut found = self.scan(&self.receipts, None).await?;
+        let Some(sender) = sender.filter(|_| found.truncated) else { return Ok(found) };
         let pages = self
             .client
             .query()
@@ -77,7 +78,9 @@ impl Tables {
             .expression_attribute_values(":sender", AttributeValue::S(sender.to_owned()))
             .into_paginator()
             .send();
-        collect(pages, |page| page.items.unwrap_or_default()).await
+        let of_sender = collect(pages, |page| page.items.unwrap_or_default()).await?;
+        found.items.extend(of_sender.items);
+        Ok(found)
     }
 
     /// One row per agent that has ever connected.
