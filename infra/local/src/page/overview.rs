@@ -15,9 +15,6 @@ use super::receipts::{Receipt, Receipts, Stage};
 /// How many of each are listed. What is not can be looked for.
 const LISTED_MAX: usize = 200;
 
-/// The queue that receipts travel on.
-const RECEIPTS_QUEUE: &str = "receipts";
-
 const TRUNCATED: &str = "A table holds more than is read at once, so this is not everything: look for one agent by its whole DID.";
 
 /// The stack at one time.
@@ -89,13 +86,7 @@ impl Overview {
             let messages = queues.messages(&pair.dlq_url).await?;
             Ok(messages.iter().map(|message| DeadLetter::read(&pair.name, message)).collect::<Vec<_>>())
         }));
-        let queued = try_join_all(
-            queues
-                .pairs
-                .iter()
-                .filter(|pair| pair.name == RECEIPTS_QUEUE)
-                .map(|pair| queues.messages(&pair.url)),
-        );
+        let queued = try_join_all(queues.pairs.iter().map(|pair| queues.messages(&pair.url)));
         // The queues before the tables: what moves on in between is seen twice, and not missed.
         let ((queued, dead), depths) = try_join(try_join(queued, dead), depths).await?;
         let (items, connections, revocations) = stored.await?;

@@ -25,7 +25,7 @@ pub(super) enum Stage {
     Pushed,
     /// In the mailbox of a sender who is away.
     Waiting,
-    /// On the receipts queue.
+    /// On a queue, on its way to the consumer.
     Queued,
     /// In the dead-letter queue.
     Dead,
