@@ -39,6 +39,8 @@ pub struct Stack {
     pub proxy_url: String,
     /// The registry stand-in.
     pub registry_url: String,
+    /// The web page.
+    pub page_url: String,
     /// The HTTP API without the front door.
     pub http_api_url: String,
     /// The WebSocket API's stage without the front door.

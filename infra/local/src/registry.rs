@@ -21,7 +21,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-pub use self::agents::{Agents, NewAgent, Registered, Rejected};
+pub use self::agents::{Agents, Listed, NewAgent, Registered, Rejected};
 pub use self::entropy::Entropy;
 use self::faults::Faults;
 
@@ -58,7 +58,7 @@ impl Registry {
 }
 
 /// Milliseconds since the Unix epoch.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     u64::try_from(elapsed.as_millis()).expect("milliseconds fit 64 bits for ages")
 }

@@ -11,29 +11,31 @@ pub(crate) struct Ports {
     pub(crate) front_door: u16,
     /// The front door of a second stack.
     pub(crate) peer_front_door: u16,
+    pub(crate) page: u16,
 }
 
 impl Ports {
     /// Ports that nobody has.
     pub(crate) fn free() -> Result<Self, Failure> {
-        Self::preferring([0, 0, 0, 0])
+        Self::preferring([0, 0, 0, 0, 0])
     }
 
     /// The same ports every time, each replaced by a free one if somebody has it.
     pub(crate) fn familiar() -> Result<Self, Failure> {
-        Self::preferring([4566, 4567, 4568, 4569])
+        Self::preferring([4566, 4567, 4568, 4569, 4570])
     }
 
-    fn preferring(wanted: [u16; 4]) -> Result<Self, Failure> {
+    fn preferring(wanted: [u16; 5]) -> Result<Self, Failure> {
         // All are held until all are known, so that they differ.
         let listeners: Vec<_> = wanted.into_iter().map(listen).collect::<Result<_, _>>()?;
-        let [aws, registry, front_door, peer_front_door] =
-            [0, 1, 2, 3].map(|index| port_of(&listeners[index]));
+        let [aws, registry, front_door, peer_front_door, page] =
+            [0, 1, 2, 3, 4].map(|index| port_of(&listeners[index]));
         Ok(Self {
             aws: aws?,
             registry: registry?,
             front_door: front_door?,
             peer_front_door: peer_front_door?,
+            page: page?,
         })
     }
 }

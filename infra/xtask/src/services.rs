@@ -1,5 +1,6 @@
-//! The parts of the stack that are ours: the registry stand-in and the front door.
+//! The parts of the stack that are ours: the registry stand-in, the front door and the web page.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::deployment::{Outputs, Site};
@@ -38,5 +39,19 @@ pub(crate) fn start_front_door(
     let service =
         processes::start("the front door", &mut command, &run.file(&site.file("front-door", "log")))?;
     service.wait_until(READY_WITHIN, || local_http::listens(site.front_door))?;
+    Ok(service)
+}
+
+/// Starts the web page of the stack that `description` describes.
+pub(crate) fn start_page(
+    host: &Host,
+    ports: &Ports,
+    description: &Path,
+    run: &RunDirectory,
+) -> Result<Service, Failure> {
+    let mut command = workspace::command(host.program("page"));
+    command.args(["--port", &ports.page.to_string()]).arg("--stack").arg(description);
+    let service = processes::start("the web page", &mut command, &run.file("page.log"))?;
+    service.wait_until(READY_WITHIN, || local_http::answers(ports.page, "/"))?;
     Ok(service)
 }

@@ -71,6 +71,9 @@ impl Stack {
         let description = run.file("stack.json");
         fs::write(&description, described.to_string())
             .map_err(|error| Failure::io("cannot write stack.json", &error))?;
+        parts.push(steps::run("start the web page", || {
+            services::start_page(host, &ports, &description, run)
+        })?);
         Ok(Self { ports, outputs, description, services: parts })
     }
 
@@ -105,6 +108,7 @@ fn describe(ports: &Ports, site: Site, outputs: &Outputs, iam: Iam) -> Result<Va
         "iamEnforced": iam == Iam::Enforced,
         "proxyUrl": site.origin(),
         "registryUrl": origin(ports.registry),
+        "pageUrl": origin(ports.page),
         "httpApiUrl": outputs.get("HttpApiUrl")?,
         "webSocketUrl": outputs.get("WebSocketUrl")?,
         "outputs": all,

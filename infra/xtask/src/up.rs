@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// What one wants to paste into another terminal.
 fn introduction(stack: &Stack, run: &RunDirectory) -> Result<String, Failure> {
-    let Ports { aws, registry, front_door, peer_front_door: _ } = stack.ports;
+    let Ports { aws, registry, front_door, peer_front_door: _, page } = stack.ports;
     let region = deployment::REGION;
     let http_api = stack.outputs.get("HttpApiUrl")?;
     let web_socket_api = stack.outputs.get("WebSocketUrl")?;
@@ -42,6 +42,7 @@ fn introduction(stack: &Stack, run: &RunDirectory) -> Result<String, Failure> {
         r#"
 The stack is up; Ctrl-C ends it.
 
+  what it is doing    http://127.0.0.1:{page}
   for connectors      http://127.0.0.1:{front_door}
   registry stand-in   http://127.0.0.1:{registry}
   local AWS           http://127.0.0.1:{aws} ({region}, access key and secret "test")

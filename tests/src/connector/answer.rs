@@ -28,7 +28,12 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    pub(crate) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<Self, NoAnswer> {
+    /// Reads what an HTTP client has got.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`].
+    pub async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<Self, NoAnswer> {
         let answer = answer.map_err(NoAnswer)?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Ok(Self::new(status, headers, answer.text().await.map_err(NoAnswer)?))

@@ -13,6 +13,7 @@ pub enum Operation {
     BatchGetItem,
     DeleteConnection,
     DeleteItem,
+    DeleteMessage,
     GetItem,
     PostToConnection,
     PutItem,
@@ -47,6 +48,7 @@ impl Operation {
         match target.rsplit('.').next()? {
             "BatchGetItem" => Some(Self::BatchGetItem),
             "DeleteItem" => Some(Self::DeleteItem),
+            "DeleteMessage" => Some(Self::DeleteMessage),
             "GetItem" => Some(Self::GetItem),
             "PutItem" => Some(Self::PutItem),
             "SendMessage" => Some(Self::SendMessage),

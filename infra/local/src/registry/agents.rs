@@ -61,6 +61,15 @@ pub struct Registered {
     pub access_token: String,
 }
 
+/// An agent as it is listed: what anybody may know.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    agent_did: String,
+    name: String,
+    active: bool,
+}
+
 /// Why the register was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejected {
@@ -157,6 +166,17 @@ impl Agents {
             self.put_on_the_list(jti, did, None, now_ms);
         }
         Ok(())
+    }
+
+    /// Everybody who has ever been registered.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let listed = |(did, agent): (&String, &Agent)| Listed {
+            agent_did: did.clone(),
+            name: agent.name.clone(),
+            active: agent.active,
+        };
+        self.by_did.iter().map(listed).collect()
     }
 
     /// Whether this is the session of an active agent that holds its current passport.

@@ -17,7 +17,7 @@ use super::{Failure, Registry, now_ms};
 
 pub(super) fn routes() -> Router<Registry> {
     Router::new()
-        .route("/dev/agents", post(register))
+        .route("/dev/agents", get(list).post(register))
         .route("/dev/agents/revoke", post(revoke))
         .route("/dev/agents/reissue", post(reissue))
         .route("/dev/faults", post(set_faults))
@@ -34,6 +34,10 @@ async fn register(State(registry): State<Registry>, body: Bytes) -> Result<Respo
     let new: NewAgent = read(&body)?;
     let registered = registry.state().agents.register(new, now_ms()).map_err(rejection)?;
     Ok((StatusCode::CREATED, Json(registered)).into_response())
+}
+
+async fn list(State(registry): State<Registry>) -> Response {
+    Json(registry.state().agents.list()).into_response()
 }
 
 async fn revoke(State(registry): State<Registry>, body: Bytes) -> Result<Response, Failure> {

@@ -115,3 +115,11 @@ fn a_seed_makes_everything_repeatable() {
     let other = Agents::new("http://127.0.0.1:4600", Entropy::from_seed("other"));
     assert_ne!(first.0.keys(), other.keys());
 }
+
+#[test]
+fn the_list_names_everybody_and_holds_no_token() {
+    let (mut agents, agent) = register();
+    agents.revoke(&agent.agent_did, NOW_MS).unwrap();
+    let listed = serde_json::to_value(agents.list()).unwrap();
+    assert_eq!(listed, json!([{ "agentDid": agent.agent_did, "name": "alpha", "active": false }]));
+}
