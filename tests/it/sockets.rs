@@ -136,13 +136,21 @@ async fn a_refused_handshake_is_401() {
 }
 
 #[tokio::test]
-async fn a_connector_may_dial_api_gateway_itself() {
+async fn api_gateway_itself_takes_what_carries_the_front_doors_secret() {
     let duo = Duo::paired().await;
     let stage = format!("/{}", duo.stack.outputs.web_socket_stage);
     let direct =
         Connector::dialling(duo.sender.identity().clone(), &duo.stack.web_socket_url, &stage).unwrap();
-    let session = direct.heartbeat_every(Duration::from_secs(5)).connect().await.unwrap();
+    let direct = direct.heartbeat_every(Duration::from_secs(5));
+    let secret = &duo.stack.origin_secret;
+    let session = direct.connect_with(|request| request.header("X-Origin-Verify", secret)).await.unwrap();
     session.acknowledged_heartbeat(PATIENCE).await.unwrap();
+
+    // The emulator's word for a refusal; at the front door it is 401, as at API Gateway.
+    assert_eq!(direct.connect().await.err().and_then(|error| error.status()), Some(500));
+    let guess = "0".repeat(secret.len());
+    let guessed = direct.connect_with(|request| request.header("X-Origin-Verify", &guess)).await;
+    assert_eq!(guessed.err().and_then(|error| error.status()), Some(500));
 }
 
 async fn connection_id(duo: &Duo) -> Option<String> {

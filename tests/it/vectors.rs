@@ -11,6 +11,7 @@ use authorizer::handler::{AuthorizerEvent, AuthorizerFailure, AuthorizerFunction
 use backbone::auth::Gatekeeper;
 use backbone::did::AgentDid;
 use backbone::frame::ClientFrame;
+use backbone::front_door::FrontDoor;
 use backbone::metrics::Tally;
 use backbone_aws::Aws;
 use backbone_aws::auth_policy::auth_policy;
@@ -208,7 +209,11 @@ impl World {
             "requestContext": { "http": { "method": request.method } },
         });
         let event: HttpEvent = serde_json::from_value(event).unwrap();
-        let function = ReceiptFunction { gatekeeper: self.gatekeeper(), version: "vectors".to_owned() };
+        let function = ReceiptFunction {
+            gatekeeper: self.gatekeeper(),
+            version: "vectors".to_owned(),
+            front_door: FrontDoor::Optional,
+        };
         let invocation = self.aws.invocation("vector", u64::MAX);
         let answer = function.handle(&invocation, &event, "vector", &Tally::default()).await;
         let answer = serde_json::to_value(answer).unwrap();
@@ -225,6 +230,7 @@ impl World {
         let function = AuthorizerFunction {
             gatekeeper: self.gatekeeper(),
             connect_paths: vec![CONNECT_PATH.to_owned(), "/prod".to_owned()],
+            front_door: FrontDoor::Optional,
         };
         let invocation = self.aws.invocation("vector", u64::MAX);
         let status = match function.handle(&invocation, &event, "vector", &Tally::default()).await {

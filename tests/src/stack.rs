@@ -37,6 +37,8 @@ pub struct Stack {
     pub proxy_url: String,
     /// The registry stand-in.
     pub registry_url: String,
+    /// What the front door proves itself with to the functions.
+    pub origin_secret: String,
     /// The HTTP API without the front door.
     pub http_api_url: String,
     /// The WebSocket API's stage without the front door.

@@ -1,14 +1,16 @@
 //! HTTP in, HTTP out; what lies between is [`backbone::acceptance`].
 
 use backbone::acceptance::{Refusal, accept, look_up};
-use backbone::auth::{Gatekeeper, ProofHeaders, SignedRequest};
+use backbone::auth::{AuthRefusal, Gatekeeper, ProofHeaders, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
+use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::metrics::{Metric, Tally};
 use backbone::receipt::StoredReceipt;
 use backbone::stores::{Clock, NonceStore, ReceiptQueue, ReceiptStore, Registry, TrustStore};
 use backbone::timestamp::to_iso;
 use backbone_aws::auth_policy::auth_policy;
+use backbone_aws::front_door::front_door;
 use backbone_aws::settings::{BACKBONE_VERSION, Settings, SettingsError};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::HeaderValue;
@@ -31,6 +33,8 @@ pub struct ReceiptFunction {
     pub gatekeeper: Gatekeeper,
     /// The deployed version, for `/health`.
     pub version: String,
+    /// Which way requests may come.
+    pub front_door: FrontDoor,
 }
 
 /// An answer before it is written.
@@ -48,7 +52,11 @@ impl ReceiptFunction {
     /// If a setting cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         let version = settings.get(BACKBONE_VERSION).unwrap_or("unknown").to_owned();
-        Ok(Self { gatekeeper: Gatekeeper::new(auth_policy(settings)?), version })
+        Ok(Self {
+            gatekeeper: Gatekeeper::new(auth_policy(settings)?),
+            version,
+            front_door: front_door(settings)?,
+        })
     }
 
     /// Answers one request. Refusals are answers too: this never fails.
@@ -63,7 +71,11 @@ impl ReceiptFunction {
     ) -> ApiGatewayV2httpResponse {
         let request_id = event.header("x-request-id").filter(|id| is_request_id(id)).unwrap_or(invocation_id);
         let answer = match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
+            // Also for those who look behind the front door: it tells nothing that is not for everybody.
             ("GET", HEALTH_PATH) => self.health(outside.now_ms()),
+            _ if !self.front_door.admits(event.header(ORIGIN_HEADER)) => {
+                refuse(&Refusal::Auth(AuthRefusal::Direct), request_id, tally)
+            }
             (method @ ("GET" | "POST"), RECEIPTS_PATH) => {
                 self.receipts(outside, event, method, request_id, tally).await
             }

@@ -8,7 +8,7 @@ pub mod http_event;
 use backbone_aws::settings;
 
 /// The environment variables without which this function does not start.
-pub const SETTINGS: [&str; 8] = [
+pub const SETTINGS: [&str; 10] = [
     settings::TRUST_TABLE,
     settings::NONCES_TABLE,
     settings::REGISTRY_URL,
@@ -17,4 +17,6 @@ pub const SETTINGS: [&str; 8] = [
     settings::AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE,
     settings::RECEIPTS_TABLE,
     settings::RECEIPTS_QUEUE_URL,
+    settings::ALLOW_DIRECT,
+    settings::ORIGIN_SECRET,
 ];

@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::origin_secret::OriginSecret;
 use crate::ports::Ports;
 use crate::processes::{self, Output};
 use crate::python_tools::PythonTools;
@@ -52,6 +53,7 @@ pub(crate) fn deploy(
     tools: &PythonTools,
     host: &Host,
     ports: &Ports,
+    origin_secret: &OriginSecret,
     template: &Path,
     run: &RunDirectory,
 ) -> Result<Outputs, Failure> {
@@ -65,7 +67,10 @@ pub(crate) fn deploy(
         .arg("LogLevel=debug")
         .arg(format!("Architecture={}", host.architecture))
         .arg(format!("RegistryUrl=http://127.0.0.1:{}", ports.registry))
-        .arg(format!("AwsEndpointUrl=http://127.0.0.1:{}", ports.aws));
+        .arg(format!("AwsEndpointUrl=http://127.0.0.1:{}", ports.aws))
+        // The limits of API Gateway that MiniStack does not have apply to the functions' calls as well.
+        .arg(format!("ConnectionsOrigin=http://127.0.0.1:{}", ports.front_door))
+        .arg(format!("OriginSecret={}", origin_secret.as_str()));
     processes::run(&mut sam, &Output::Log(&run.file("sam-deploy.log"))).map_err(|failure| {
         failure.with_remedy(
             "read the events in the log: the first CREATE_FAILED names the resource and the reason",

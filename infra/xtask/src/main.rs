@@ -7,6 +7,7 @@ mod deployment;
 mod failure;
 mod local_http;
 mod ministack;
+mod origin_secret;
 mod package;
 mod ports;
 mod processes;

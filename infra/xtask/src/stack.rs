@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::deployment::{self, Outputs};
 use crate::failure::Failure;
 use crate::ministack::{self, Iam};
+use crate::origin_secret::OriginSecret;
 use crate::ports::Ports;
 use crate::processes::Service;
 use crate::python_tools::PythonTools;
@@ -41,14 +42,16 @@ impl Stack {
         let (aws, registry) = steps::run("start MiniStack and the registry stand-in", || {
             Ok((ministack::start(tools, ports.aws, iam, run)?, services::start_registry(host, &ports, run)?))
         })?;
+        let origin_secret = OriginSecret::generate()?;
         let outputs = steps::run("deploy the stack (sam deploy)", || {
-            deployment::deploy(tools, host, &ports, &template, run)
+            deployment::deploy(tools, host, &ports, &origin_secret, &template, run)
         })?;
-        let front_door =
-            steps::run("start the front door", || services::start_front_door(host, &ports, &outputs, run))?;
+        let front_door = steps::run("start the front door", || {
+            services::start_front_door(host, &ports, &outputs, &origin_secret, run)
+        })?;
 
         let description = run.file("stack.json");
-        fs::write(&description, describe(&ports, &outputs, iam)?.to_string())
+        fs::write(&description, describe(&ports, &outputs, &origin_secret, iam)?.to_string())
             .map_err(|error| Failure::io("cannot write stack.json", &error))?;
         Ok(Self { ports, outputs, description, services: [aws, registry, front_door] })
     }
@@ -59,7 +62,12 @@ impl Stack {
     }
 }
 
-fn describe(ports: &Ports, outputs: &Outputs, iam: Iam) -> Result<Value, Failure> {
+fn describe(
+    ports: &Ports,
+    outputs: &Outputs,
+    origin_secret: &OriginSecret,
+    iam: Iam,
+) -> Result<Value, Failure> {
     let origin = |port: u16| format!("http://127.0.0.1:{port}");
     let all: Map<String, Value> = outputs.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     Ok(json!({
@@ -69,6 +77,7 @@ fn describe(ports: &Ports, outputs: &Outputs, iam: Iam) -> Result<Value, Failure
         "iamEnforced": iam == Iam::Enforced,
         "proxyUrl": origin(ports.front_door),
         "registryUrl": origin(ports.registry),
+        "originSecret": origin_secret.as_str(),
         "httpApiUrl": outputs.get("HttpApiUrl")?,
         "webSocketUrl": outputs.get("WebSocketUrl")?,
         "outputs": all,
