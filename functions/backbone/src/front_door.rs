@@ -64,7 +64,9 @@ mod tests {
         let door = FrontDoor::Required(OriginSecret::new(SECRET).unwrap());
         assert!(door.admits(Some(SECRET)));
         let longer = format!("{SECRET}0");
-        for other in [None, Some(""), Some(&SECRET[..31]), Some(longer.as_str()), Some(&SECRET.to_uppercase())] {
+        for other in
+            [None, Some(""), Some(&SECRET[..31]), Some(longer.as_str()), Some(&SECRET.to_uppercase())]
+        {
             assert!(!door.admits(other), "{other:?}");
             assert!(FrontDoor::Optional.admits(other));
         }
