@@ -7,9 +7,11 @@
 mod consumer_kills;
 mod counting_proxy;
 mod front_door_load;
+mod heartbeats;
 mod held_mailbox;
 mod mailbox_rows;
 mod offline_sender;
+mod rollover;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -41,6 +43,9 @@ struct Scale {
     receipts_interrupted: usize,
     /// Receipts that wait for a sender while one more is recorded.
     receipts_held: usize,
+    /// How long the front door lets a socket live, in milliseconds. A connector that dies within 30 s of a drain three
+    /// times in five minutes is taken for one that dies of receipts, so in shorter lives not every one may see a drain.
+    life_ms: u64,
 }
 
 impl Scale {
@@ -51,6 +56,7 @@ impl Scale {
         receipts_offline: 500,
         receipts_interrupted: 200,
         receipts_held: 2_000,
+        life_ms: 2_500,
     };
     const LONG: Self = Self {
         receipts_under_kills: 10_000,
@@ -59,6 +65,7 @@ impl Scale {
         receipts_offline: 10_000,
         receipts_interrupted: 1_000,
         receipts_held: 100_000,
+        life_ms: 35_000,
     };
 
     fn of_this_run() -> Self {

@@ -72,3 +72,17 @@ pub(crate) fn http_event(request: &SignedRequest) -> Value {
 pub(crate) fn header_object(request: &SignedRequest) -> Value {
     request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect()
 }
+
+/// The socket that the agent's row names.
+pub(crate) async fn connection_id(stack: &Stack, agent_did: &str) -> Option<String> {
+    let row = stack
+        .dynamodb()
+        .get_item()
+        .table_name(&stack.outputs.connections_table)
+        .key("agentDid", aws_sdk_dynamodb::types::AttributeValue::S(agent_did.to_owned()))
+        .consistent_read(true)
+        .send()
+        .await
+        .unwrap();
+    row.item?.get("connectionId")?.as_s().ok().cloned()
+}

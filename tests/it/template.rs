@@ -1,5 +1,7 @@
 //! The template against the code, and against what only AWS would notice.
 
+mod front_door;
+
 use std::collections::BTreeSet;
 
 use serde_yaml_ng::Value;

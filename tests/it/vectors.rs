@@ -11,6 +11,7 @@ use authorizer::handler::{AuthorizerEvent, AuthorizerFailure, AuthorizerFunction
 use backbone::auth::Gatekeeper;
 use backbone::did::AgentDid;
 use backbone::frame::ClientFrame;
+use backbone::front_door::FrontDoor;
 use backbone::home::KnownHomes;
 use backbone::metrics::Tally;
 use backbone::trust::PairSide;
@@ -215,6 +216,7 @@ impl World {
             gatekeeper: self.gatekeeper(),
             homes: KnownHomes::alone(),
             version: "vectors".to_owned(),
+            front_door: FrontDoor::Optional,
         };
         let invocation = self.aws.invocation("vector", u64::MAX);
         let answer = function.handle(&invocation, &event, "vector", &Tally::default()).await;
@@ -232,6 +234,7 @@ impl World {
         let function = AuthorizerFunction {
             gatekeeper: self.gatekeeper(),
             connect_paths: vec![CONNECT_PATH.to_owned(), "/prod".to_owned()],
+            front_door: FrontDoor::Optional,
         };
         let invocation = self.aws.invocation("vector", u64::MAX);
         let status = match function.handle(&invocation, &event, "vector", &Tally::default()).await {

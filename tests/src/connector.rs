@@ -155,11 +155,13 @@ impl Connector {
         &self,
         spoil: impl FnOnce(Request) -> Request,
     ) -> Result<Session, ConnectError> {
+        answer::install_tls();
         let signed = spoil(Request::get(&self.addresses.signed_path)).sign(&self.identity);
         let unreachable = |problem| ConnectError::Unreachable(Box::new(problem));
         let mut handshake = self.addresses.dialled.as_str().into_client_request().map_err(unreachable)?;
         handshake.headers_mut().extend(signed.header_map());
-        match connect_async_with_config(handshake, None, true).await {
+        // Boxed, as TLS makes it large.
+        match Box::pin(connect_async_with_config(handshake, None, true)).await {
             Ok((socket, _)) => Ok(Session::start(socket, self.heartbeat_every, self.on_delivery)),
             Err(SocketError::Http(answer)) => {
                 Err(ConnectError::Refused(Box::new(HttpAnswer::of_handshake(*answer))))

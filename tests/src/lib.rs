@@ -11,5 +11,6 @@ pub mod eventually;
 pub mod fault_proxy;
 pub mod load;
 pub mod registry_client;
+pub mod report;
 pub mod stack;
 pub mod stamp;

@@ -1,5 +1,6 @@
 //! The running local stack, as `cargo xtask` describes it to the tests.
 
+mod door;
 mod operator;
 mod private_table;
 mod queue;
@@ -11,6 +12,7 @@ use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use serde::Deserialize;
 
+pub use self::door::DoorError;
 pub use self::operator::OperatorError;
 pub use self::private_table::{PrivateTable, TableKeys};
 pub use self::queue::{Depth, Queue};
@@ -41,6 +43,8 @@ pub struct Stack {
     pub registry_url: String,
     /// The web page.
     pub page_url: String,
+    /// What the front door proves itself with to the functions.
+    pub origin_secret: String,
     /// The HTTP API without the front door.
     pub http_api_url: String,
     /// The WebSocket API's stage without the front door.

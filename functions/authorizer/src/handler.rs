@@ -10,9 +10,11 @@ use backbone::auth::{
     AuthRefusal, Authenticated, Gatekeeper, ProofError, ProofHeaders, Purpose, SignedRequest,
 };
 use backbone::error_chain::ErrorChain;
+use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::metrics::{Metric, Tally};
 use backbone::stores::{Clock, NonceStore, Registry, TrustStore};
 use backbone_aws::auth_policy::auth_policy;
+use backbone_aws::front_door::front_door;
 use backbone_aws::settings::{CONNECT_PATHS, Settings, SettingsError};
 use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,8 @@ pub struct AuthorizerFunction {
     pub gatekeeper: Gatekeeper,
     /// The paths that connectors dial and sign; the event does not carry the one that was dialled.
     pub connect_paths: Vec<String>,
+    /// Which way handshakes may come.
+    pub front_door: FrontDoor,
 }
 
 impl AuthorizerFunction {
@@ -79,7 +83,11 @@ impl AuthorizerFunction {
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         let connect_paths =
             settings.text(CONNECT_PATHS)?.split(',').map(|path| path.trim().to_owned()).collect();
-        Ok(Self { gatekeeper: Gatekeeper::new(auth_policy(settings)?), connect_paths })
+        Ok(Self {
+            gatekeeper: Gatekeeper::new(auth_policy(settings)?),
+            connect_paths,
+            front_door: front_door(settings)?,
+        })
     }
 
     /// Decides about one handshake.
@@ -120,6 +128,9 @@ impl AuthorizerFunction {
         event: &AuthorizerEvent,
         tally: &Tally,
     ) -> Result<Authenticated, AuthRefusal> {
+        if !self.front_door.admits(event.header(ORIGIN_HEADER)) {
+            return Err(AuthRefusal::Direct);
+        }
         // The client signs its query with the path, and the event has it taken apart: it cannot be checked.
         if event.query_string_parameters.as_ref().is_some_and(|query| !query.is_empty()) {
             return Err(ProofError::Signature.into());
@@ -156,7 +167,8 @@ fn refuse(refusal: &AuthRefusal, method_arn: &str) -> Result<AuthorizerAnswer, A
         AuthRefusal::RegistryUnknown(_) | AuthRefusal::Store(_) | AuthRefusal::AccessUnknown(_) => {
             Err(AuthorizerFailure::Unavailable)
         }
-        AuthRefusal::MissingToken
+        AuthRefusal::Direct
+        | AuthRefusal::MissingToken
         | AuthRefusal::InvalidScheme
         | AuthRefusal::Ait(_)
         | AuthRefusal::Proof(_)

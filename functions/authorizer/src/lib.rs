@@ -7,7 +7,7 @@ pub mod handler;
 use backbone_aws::settings;
 
 /// The environment variables without which this function does not start.
-pub const SETTINGS: [&str; 7] = [
+pub const SETTINGS: [&str; 9] = [
     settings::TRUST_TABLE,
     settings::NONCES_TABLE,
     settings::REGISTRY_URL,
@@ -15,4 +15,6 @@ pub const SETTINGS: [&str; 7] = [
     settings::CRL_MAX_AGE_MS,
     settings::AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE,
     settings::CONNECT_PATHS,
+    settings::ALLOW_DIRECT,
+    settings::ORIGIN_SECRET,
 ];

@@ -14,6 +14,7 @@ mod clients;
 mod connections_table;
 mod dead_letters;
 mod deliveries_table;
+pub mod front_door;
 mod gateway;
 pub mod log;
 pub mod metrics;

@@ -67,6 +67,11 @@ pub const CRL_MAX_AGE_MS: &str = "CRL_MAX_AGE_MS";
 /// Authenticated requests that one agent may make in a minute.
 pub const AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE: &str = "AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE";
 
+/// Whether requests may come around the front door: `yes` or `no`.
+pub const ALLOW_DIRECT: &str = "ALLOW_DIRECT";
+/// What the front door adds to every request, a secret of 32 characters or more. Not read where `ALLOW_DIRECT` is `yes`.
+pub const ORIGIN_SECRET: &str = "ORIGIN_SECRET";
+
 /// What every client needs.
 const ALWAYS_REQUIRED: [&str; 3] = [AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
 

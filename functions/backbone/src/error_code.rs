@@ -6,6 +6,8 @@
 /// a store that fails is met one step earlier, as [`ErrorCode::AuthDependencyUnavailable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
+    /// The request did not come through the front door.
+    DirectForbidden,
     /// No `Authorization` header.
     AuthMissingToken,
     /// `Authorization` is not `Claw <token>`.
@@ -54,7 +56,8 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, for tests and documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
+        Self::DirectForbidden,
         Self::AuthMissingToken,
         Self::AuthInvalidScheme,
         Self::AuthDependencyUnavailable,
@@ -99,6 +102,9 @@ impl ErrorCode {
 
     const fn parts(self) -> (&'static str, u16, &'static str) {
         match self {
+            Self::DirectForbidden => {
+                ("PROXY_DIRECT_FORBIDDEN", 403, "Requests are taken at the proxy's own address only")
+            }
             Self::AuthMissingToken => {
                 ("PROXY_AUTH_MISSING_TOKEN", 401, "The Authorization header is missing")
             }

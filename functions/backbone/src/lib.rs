@@ -18,6 +18,7 @@ pub mod did;
 pub mod error_chain;
 pub mod error_code;
 pub mod frame;
+pub mod front_door;
 pub mod home;
 pub mod id;
 pub mod intake;

@@ -1,9 +1,10 @@
 //! HTTP in, HTTP out; what lies between is [`backbone::acceptance`].
 
 use backbone::acceptance::{Refusal, accept, look_up};
-use backbone::auth::{Gatekeeper, ProofHeaders, SignedRequest};
+use backbone::auth::{AuthRefusal, Gatekeeper, ProofHeaders, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
+use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::home::KnownHomes;
 use backbone::metrics::{Metric, Tally};
 use backbone::receipt::StoredReceipt;
@@ -12,6 +13,7 @@ use backbone::stores::{
 };
 use backbone::timestamp::to_iso;
 use backbone_aws::auth_policy::auth_policy;
+use backbone_aws::front_door::front_door;
 use backbone_aws::peers::known_homes;
 use backbone_aws::settings::{BACKBONE_VERSION, Settings, SettingsError};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
@@ -51,6 +53,8 @@ pub struct ReceiptFunction {
     pub homes: KnownHomes,
     /// The deployed version, for `/health`.
     pub version: String,
+    /// Which way requests may come.
+    pub front_door: FrontDoor,
 }
 
 /// An answer before it is written.
@@ -68,8 +72,12 @@ impl ReceiptFunction {
     /// If a setting cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         let version = settings.get(BACKBONE_VERSION).unwrap_or("unknown").to_owned();
-        let gatekeeper = Gatekeeper::new(auth_policy(settings)?);
-        Ok(Self { gatekeeper, homes: known_homes(settings)?, version })
+        Ok(Self {
+            gatekeeper: Gatekeeper::new(auth_policy(settings)?),
+            homes: known_homes(settings)?,
+            version,
+            front_door: front_door(settings)?,
+        })
     }
 
     /// Answers one request. Refusals are answers too: this never fails.
@@ -84,7 +92,11 @@ impl ReceiptFunction {
     ) -> ApiGatewayV2httpResponse {
         let request_id = event.header("x-request-id").filter(|id| is_request_id(id)).unwrap_or(invocation_id);
         let answer = match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
+            // Also for those who look behind the front door: it tells nothing that is not for everybody.
             ("GET", HEALTH_PATH) => self.health(outside.now_ms()),
+            _ if !self.front_door.admits(event.header(ORIGIN_HEADER)) => {
+                refuse(&Refusal::Auth(AuthRefusal::Direct), request_id, tally)
+            }
             (method @ ("GET" | "POST"), RECEIPTS_PATH) => {
                 self.receipts(outside, event, method, request_id, tally).await
             }

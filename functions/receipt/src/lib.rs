@@ -8,7 +8,7 @@ pub mod http_event;
 use backbone_aws::settings;
 
 /// The environment variables without which this function does not start.
-pub const SETTINGS: [&str; 9] = [
+pub const SETTINGS: [&str; 11] = [
     settings::TRUST_TABLE,
     settings::NONCES_TABLE,
     settings::REGISTRY_URL,
@@ -18,6 +18,8 @@ pub const SETTINGS: [&str; 9] = [
     settings::RECEIPTS_TABLE,
     settings::RECEIPTS_QUEUE_URL,
     settings::RECEIPTS_DLQ_URL,
+    settings::ALLOW_DIRECT,
+    settings::ORIGIN_SECRET,
 ];
 
 /// Those that are empty where a stack has no peers.

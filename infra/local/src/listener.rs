@@ -1,12 +1,12 @@
 //! Serving one router on one loopback port until SIGTERM.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long open requests may take to finish once we were told to stop. A request that a simulated outage holds
@@ -34,11 +34,7 @@ pub async fn serve_until_stopped(listener: TcpListener, router: Router) -> io::R
     let (mut terminated, mut interrupted) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (stop, mut stopping) = tokio::sync::watch::channel(());
-    let listener = listener.tap_io(|stream| {
-        // Small frames both ways: Nagle's algorithm would hold them back up to 40 ms. A socket that refuses the
-        // option is slower, not wrong.
-        let _ = stream.set_nodelay(true);
-    });
+    let listener = listener.tap_io(without_delay);
     let served = axum::serve(listener, router).with_graceful_shutdown(async move {
         tokio::select! {
             _ = terminated.recv() => {}
@@ -54,4 +50,23 @@ pub async fn serve_until_stopped(listener: TcpListener, router: Router) -> io::R
             tokio::time::sleep(GRACE).await;
         } => Ok(()),
     }
+}
+
+/// Serves `router` on a free port until the program ends, and says where.
+///
+/// # Errors
+///
+/// When there is no port.
+pub async fn open(router: Router) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let listener = listener.tap_io(without_delay);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(address)
+}
+
+/// Small frames both ways: Nagle's algorithm would hold them back up to 40 ms. A socket that refuses the option is slower,
+/// not wrong.
+fn without_delay(stream: &mut TcpStream) {
+    let _ = stream.set_nodelay(true);
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::origin_secret::OriginSecret;
 use crate::ports::Ports;
 use crate::processes::{self, Output};
 use crate::python_tools::PythonTools;
@@ -113,6 +114,7 @@ pub(crate) struct Workbench<'a> {
     pub(crate) tools: &'a PythonTools,
     pub(crate) host: &'a Host,
     pub(crate) ports: &'a Ports,
+    pub(crate) origin_secret: &'a OriginSecret,
     /// The built one.
     pub(crate) template: &'a Path,
     pub(crate) run: &'a RunDirectory,
@@ -120,7 +122,7 @@ pub(crate) struct Workbench<'a> {
 
 /// Deploys the built template at `site`, and has it exchange receipts with a `peer`.
 pub(crate) fn deploy(with: Workbench<'_>, site: Site, peer: Option<Site>) -> Result<Outputs, Failure> {
-    let Workbench { host, ports, template, run, .. } = with;
+    let Workbench { host, ports, origin_secret, template, run, .. } = with;
     let mut sam = sam_at_ministack(with, site);
     let log = run.file(&site.file("sam-deploy", "log"));
     sam.args(["deploy", "--config-env", "local", "--no-progressbar", "--stack-name", site.stack_name])
@@ -134,6 +136,9 @@ pub(crate) fn deploy(with: Workbench<'_>, site: Site, peer: Option<Site>) -> Res
         .arg(format!("Architecture={}", host.architecture))
         .arg(format!("RegistryUrl=http://127.0.0.1:{}", ports.registry))
         .arg(format!("AwsEndpointUrl=http://127.0.0.1:{}", ports.aws))
+        // The limits of API Gateway that MiniStack does not have apply to the functions' calls as well.
+        .arg(format!("ConnectionsOrigin={}", site.origin()))
+        .arg(format!("OriginSecret={}", origin_secret.as_str()))
         .args(site.parameters(peer));
     processes::run(&mut sam, &Output::Log(&log)).map_err(|failure| {
         failure.with_remedy(

@@ -1,12 +1,14 @@
 //! `cargo xtask`: everything one does with the stack on one machine.
 #![expect(clippy::print_stdout, reason = "a command line tells people what it does")]
 
+mod acceptance;
 mod cargo;
 mod demo;
 mod deployment;
 mod failure;
 mod local_http;
 mod ministack;
+mod origin_secret;
 mod package;
 mod ports;
 mod processes;
@@ -35,6 +37,8 @@ Usage: cargo xtask <command>
             --long  the endurance tests with 10,000 receipts, 100 kills and 100,000 held (many minutes)
   simulate  --from S --seeds N: the receipt path in virtual time; one seed is shown with its trace if it fails
   up        start the stack and keep it running until Ctrl-C
+  acceptance --stack <name> [--proxy-url <url>] [--yes]
+            the end-to-end suite against a deployed stack, with the AWS credentials of your environment or profile
   package   build the functions for AWS (arm64) and check their size
   validate  check template.yaml
 ";
@@ -48,6 +52,11 @@ fn main() -> ExitCode {
             ["test", "--long"] => Box::new(test_suite::run_long),
             ["simulate", ..] => Box::new(|| simulate::run(&arguments[1..])),
             ["up"] => Box::new(up::run),
+            ["acceptance", "--stack", stack, ..] => {
+                let stack = stack.to_owned();
+                let rest = arguments[3..].to_vec();
+                Box::new(move || acceptance::run(&stack, &rest))
+            }
             ["package"] => Box::new(package::run),
             ["validate"] => Box::new(validate::run),
             ["help" | "--help" | "-h"] => {

@@ -59,7 +59,7 @@ mod tests {
     fn a_taken_port_is_replaced() {
         let taken = listen(0).expect("a port");
         let wanted = port_of(&taken).expect("a number");
-        let ports = Ports::preferring([wanted, wanted, 0, 0]).expect("ports");
+        let ports = Ports::preferring([wanted, wanted, 0, 0, 0]).expect("ports");
         assert_ne!(ports.aws, wanted);
         assert_ne!(ports.registry, wanted);
         assert_ne!(ports.aws, ports.registry);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::deployment::{Outputs, Site};
 use crate::failure::Failure;
 use crate::local_http;
+use crate::origin_secret::OriginSecret;
 use crate::ports::Ports;
 use crate::processes::{self, Service};
 use crate::run_directory::RunDirectory;
@@ -29,13 +30,15 @@ pub(crate) fn start_front_door(
     host: &Host,
     site: Site,
     outputs: &Outputs,
+    origin_secret: &OriginSecret,
     run: &RunDirectory,
 ) -> Result<Service, Failure> {
     let mut command = workspace::command(host.program("front-door"));
     command
         .args(["--listen", &format!("127.0.0.1:{}", site.front_door)])
         .args(["--http-api", outputs.get("HttpApiUrl")?])
-        .args(["--websocket-api", outputs.get("WebSocketUrl")?]);
+        .args(["--websocket-api", outputs.get("WebSocketUrl")?])
+        .env("ORIGIN_SECRET", origin_secret.as_str());
     let service =
         processes::start("the front door", &mut command, &run.file(&site.file("front-door", "log")))?;
     service.wait_until(READY_WITHIN, || local_http::listens(site.front_door))?;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::deployment::{self, Outputs, Site, Workbench};
 use crate::failure::Failure;
 use crate::ministack::{self, Iam};
+use crate::origin_secret::OriginSecret;
 use crate::ports::Ports;
 use crate::processes::Service;
 use crate::python_tools::PythonTools;
@@ -54,16 +55,17 @@ impl Stack {
         })?;
         let home = Site::home(&ports);
         let peer = (peer == Peer::Beside).then(|| Site::peer(&ports));
-        let with = Workbench { tools, host, ports: &ports, template: &template, run };
+        let origin_secret = &OriginSecret::generate()?;
+        let with = Workbench { tools, host, ports: &ports, origin_secret, template: &template, run };
         let (outputs, peer_outputs) =
             steps::run("deploy the stack (sam deploy)", || deploy_beside(with, home, peer))?;
         let mut parts = vec![aws, registry];
-        let mut described = describe(&ports, home, &outputs, iam)?;
+        let mut described = describe(with, home, &outputs, iam)?;
         steps::run("start the front door", || {
-            parts.push(services::start_front_door(host, home, &outputs, run)?);
+            parts.push(services::start_front_door(host, home, &outputs, origin_secret, run)?);
             if let Some((peer, outputs)) = peer.zip(peer_outputs) {
-                parts.push(services::start_front_door(host, peer, &outputs, run)?);
-                described["peer"] = describe(&ports, peer, &outputs, iam)?;
+                parts.push(services::start_front_door(host, peer, &outputs, origin_secret, run)?);
+                described["peer"] = describe(with, peer, &outputs, iam)?;
             }
             Ok(())
         })?;
@@ -97,7 +99,8 @@ fn deploy_beside(
     })
 }
 
-fn describe(ports: &Ports, site: Site, outputs: &Outputs, iam: Iam) -> Result<Value, Failure> {
+fn describe(with: Workbench<'_>, site: Site, outputs: &Outputs, iam: Iam) -> Result<Value, Failure> {
+    let Workbench { ports, origin_secret, .. } = with;
     let origin = |port: u16| format!("http://127.0.0.1:{port}");
     let all: Map<String, Value> = outputs.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     Ok(json!({
@@ -109,6 +112,7 @@ fn describe(ports: &Ports, site: Site, outputs: &Outputs, iam: Iam) -> Result<Va
         "proxyUrl": site.origin(),
         "registryUrl": origin(ports.registry),
         "pageUrl": origin(ports.page),
+        "originSecret": origin_secret.as_str(),
         "httpApiUrl": outputs.get("HttpApiUrl")?,
         "webSocketUrl": outputs.get("WebSocketUrl")?,
         "outputs": all,

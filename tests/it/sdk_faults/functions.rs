@@ -11,6 +11,7 @@ use authorizer::handler::{AuthorizerEvent, AuthorizerFailure, AuthorizerFunction
 use backbone::auth::Gatekeeper;
 use backbone::connection::ConnectionRef;
 use backbone::did::AgentDid;
+use backbone::front_door::FrontDoor;
 use backbone::home::ProxyOrigin;
 use backbone::metrics::Tally;
 use backbone::session::connect;
@@ -125,6 +126,7 @@ async fn a_socket_is_refused_as_unavailable_in_time_when_dynamodb_hangs() {
     let function = AuthorizerFunction {
         gatekeeper: Gatekeeper::new(auth_policy(process.aws.settings()).unwrap()),
         connect_paths: vec!["/v1/relay/connect".to_owned()],
+        front_door: FrontDoor::Optional,
     };
     let invocation = process.invocation(AUTHORIZER_S);
     let begun = Instant::now();

@@ -28,11 +28,11 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// Reads what an HTTP client has got.
+    /// Reads a whole answer.
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`].
+    /// [`NoAnswer`] if there is none, or it breaks off.
     pub async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<Self, NoAnswer> {
         let answer = answer.map_err(NoAnswer)?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
@@ -66,10 +66,16 @@ impl HttpAnswer {
 /// An HTTP client that follows no redirect and asks no proxy, so that a test sees what the stack answered.
 #[must_use]
 pub fn http_client() -> Client {
+    install_tls();
     Client::builder()
         .timeout(TIMEOUT)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .build()
-        .expect("a client without TLS needs nothing from outside")
+        .expect("the system has certificates to trust")
+}
+
+/// Has TLS done by ring, which the functions use as well. Whoever comes second changes nothing.
+pub(super) fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use ed25519_dalek::SigningKey;
 use futures_util::{SinkExt as _, StreamExt as _};
-use local::front_door::{self, Upstreams};
+use local::front_door::{self, Door, Limits, PUSHES_PER_SECOND, Upstreams};
 use local::registry::{Entropy, Registry};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -169,7 +169,8 @@ async fn websocket_api(greetings: &'static [&'static str]) -> SocketAddr {
 async fn proxy(websocket_api: SocketAddr) -> String {
     serve(|address| {
         let http = format!("http://{address}/nothing-here");
-        front_door::router(Upstreams::new(&http, &format!("ws://{websocket_api}/local")).unwrap())
+        let upstreams = Upstreams::new(&http, &format!("ws://{websocket_api}/local")).unwrap();
+        front_door::router(Door::new(upstreams, Limits::default(), PUSHES_PER_SECOND))
     })
     .await
 }

@@ -8,6 +8,9 @@ use crate::stores::StoreError;
 /// Why somebody was not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthRefusal {
+    /// It came around the front door.
+    #[error("request did not come through the front door")]
+    Direct,
     /// No `Authorization` header.
     #[error("no authorization header")]
     MissingToken,
@@ -62,6 +65,7 @@ impl AuthRefusal {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
+            Self::Direct => ErrorCode::DirectForbidden,
             Self::MissingToken => ErrorCode::AuthMissingToken,
             Self::InvalidScheme => ErrorCode::AuthInvalidScheme,
             Self::RegistryUnknown(_) | Self::Store(_) | Self::AccessUnknown(_) => {

@@ -19,7 +19,7 @@ pub(super) async fn pass(upstreams: &Upstreams, request: Request) -> Response {
         Ok(forward) => forward,
         Err(problem) => return refusal::unreachable(&problem),
     };
-    *forward.headers_mut() = headers::of_request(&parts.headers);
+    *forward.headers_mut() = upstreams.marked(headers::of_request(&parts.headers));
     match upstreams.client.request(forward).await {
         Ok(answer) => {
             let (mut parts, body) = answer.into_parts();

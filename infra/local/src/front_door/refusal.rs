@@ -27,6 +27,11 @@ pub(super) fn unreachable(problem: &dyn Display) -> Response {
     (StatusCode::BAD_GATEWAY, Json(body)).into_response()
 }
 
+/// A refusal of the @connections API.
+pub(super) fn of_connections(status: StatusCode, kind: &'static str) -> Response {
+    (status, [("x-amzn-errortype", kind)], Json(json!({"message": kind}))).into_response()
+}
+
 /// The caller's own request id if it is fit for a log, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     headers

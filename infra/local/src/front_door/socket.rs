@@ -1,34 +1,35 @@
-//! A WebSocket through the door.
-//!
-//! The handshake is passed on as the HTTP request it is. After the 101 the two connections are joined byte for byte,
-//! so every frame arrives as it was sent: text, binary, ping, pong, and close with its code.
+//! The handshake of a WebSocket through the door. It is passed on as the HTTP request it is; what is said after the
+//! 101 is [`session`](super::session)'s.
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONNECTION, UPGRADE};
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::upgrade::{OnUpgrade, on};
-use hyper_util::rt::TokioIo;
 
-use super::{Upstreams, headers, refusal};
+use super::{Door, headers, refusal, session};
 
-/// Passes a handshake on; on success joins the two connections until either ends.
-pub(super) async fn pass(upstreams: &Upstreams, mut request: Request) -> Response {
+/// Passes a handshake on; on success serves the socket until it ends.
+pub(super) async fn pass(door: &Door, mut request: Request) -> Response {
     let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
     let client_side = on(&mut request);
-    let mut forward = match Request::get(format!("{}{query}", upstreams.websocket_api)).body(Body::empty()) {
+    let address = format!("{}{query}", door.upstreams.websocket_api);
+    let mut forward = match Request::get(address).body(Body::empty()) {
         Ok(forward) => forward,
         Err(problem) => return refusal::unreachable(&problem),
     };
-    *forward.headers_mut() = with_upgrade(headers::of_request(request.headers()));
+    let mut passed = with_upgrade(door.upstreams.marked(headers::of_request(request.headers())));
+    // Neither API Gateway nor the door knows any.
+    passed.remove(SEC_WEBSOCKET_EXTENSIONS);
+    *forward.headers_mut() = passed;
 
-    let mut answer = match upstreams.client.request(forward).await {
+    let mut answer = match door.upstreams.client.request(forward).await {
         Ok(answer) => answer,
         Err(problem) => return refusal::unreachable(&problem),
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        tokio::spawn(join(client_side, on(&mut answer)));
+        tokio::spawn(join(client_side, on(&mut answer), door.clone()));
         let mut accepted = Response::new(Body::empty());
         *accepted.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *accepted.headers_mut() = with_upgrade(headers::of_response(answer.headers()));
@@ -48,10 +49,9 @@ fn with_upgrade(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Copies both ways until both sides have ended, or one has failed. Whatever ends the one ends the other, so there
-/// is nobody left to tell.
-async fn join(client_side: OnUpgrade, api_side: OnUpgrade) {
+/// A side that fails to become a socket takes the other along, and there is nobody left to tell.
+async fn join(client_side: OnUpgrade, api_side: OnUpgrade, door: Door) {
     if let (Ok(client), Ok(api)) = tokio::join!(client_side, api_side) {
-        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(api)).await;
+        session::serve(client, api, door.limits, door.sockets).await;
     }
 }

@@ -12,11 +12,21 @@ use tokio_tungstenite::{accept_hdr_async, connect_async};
 
 use super::*;
 
-/// A door in front of these two addresses; its own address.
+mod limits;
+
+const NO_LIMITS: Limits =
+    Limits { frame_bytes: 0, message_bytes: 0, idle_ms: 0, life_ms: 0, loses_disconnects: false };
+
+/// A door without limits in front of these two addresses; its own address.
 async fn open_door(http_api: SocketAddr, websocket_api: SocketAddr) -> SocketAddr {
+    open_limited_door(http_api, websocket_api, NO_LIMITS).await
+}
+
+async fn open_limited_door(http_api: SocketAddr, websocket_api: SocketAddr, limits: Limits) -> SocketAddr {
     let upstreams =
         Upstreams::new(&format!("http://{http_api}/api/$default"), &format!("ws://{websocket_api}/ws/local"));
-    serve(router(upstreams.unwrap())).await
+    let upstreams = upstreams.unwrap().with_origin_secret("hush").unwrap();
+    serve(router(Door::new(upstreams, limits, PUSHES_PER_SECOND))).await
 }
 
 async fn serve(router: Router) -> SocketAddr {
@@ -40,7 +50,8 @@ async fn mirror() -> SocketAddr {
     .await
 }
 
-/// A WebSocket API that echoes frames, and closes with 4001 when told `close`. Records the handshake's target.
+/// A WebSocket API that echoes messages, answers `big` with 200,000 bytes, and closes with 4001 when told `close`. Records
+/// what it is asked for in the handshake, and how the client leaves.
 #[expect(clippy::result_large_err, reason = "tungstenite's callback type")]
 async fn echo(targets: tokio::sync::mpsc::UnboundedSender<String>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -48,8 +59,9 @@ async fn echo(targets: tokio::sync::mpsc::UnboundedSender<String>) -> SocketAddr
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let note = |request: &Request, response: Response| {
-                let nonce = request.headers()["x-claw-nonce"].to_str().unwrap();
-                targets.send(format!("{} {nonce}", request.uri())).unwrap();
+                let header = |name| request.headers().get(name).map_or("-", |value| value.to_str().unwrap());
+                let (nonce, secret) = (header("x-claw-nonce"), header("x-origin-verify"));
+                targets.send(format!("{} {nonce} {secret}", request.uri())).unwrap();
                 Ok(response)
             };
             let mut socket = accept_hdr_async(stream, note).await.unwrap();
@@ -57,6 +69,11 @@ async fn echo(targets: tokio::sync::mpsc::UnboundedSender<String>) -> SocketAddr
                 if message.is_text() && message.to_text().unwrap() == "close" {
                     let frame = CloseFrame { code: CloseCode::from(4001), reason: "told to".into() };
                     let _ = socket.close(Some(frame)).await;
+                } else if message.is_text() && message.to_text().unwrap() == "big" {
+                    socket.send(Message::text("x".repeat(200_000))).await.unwrap();
+                } else if let Message::Close(frame) = message {
+                    let code = frame.map(|frame| u16::from(frame.code));
+                    targets.send(format!("closed {code:?}")).unwrap();
                 } else if message.is_text() || message.is_binary() {
                     socket.send(message).await.unwrap();
                 }
@@ -82,7 +99,7 @@ async fn a_request_arrives_as_it_was_sent() {
     let answer = raw(
         door,
         "POST /v1/relay/delivery-receipts?a=%3A&b=x+y&a=:&empty= HTTP/1.1\r\nHost: front\r\nConnection: close\r\n\
-         X-Claw-Nonce: n\r\nContent-Length: 4\r\n\r\nbody",
+         X-Claw-Nonce: n\r\nX-Origin-Verify: guess\r\nContent-Length: 4\r\n\r\nbody",
     )
     .await;
     assert!(answer.starts_with("HTTP/1.1 418 "), "{answer}");
@@ -93,6 +110,7 @@ async fn a_request_arrives_as_it_was_sent() {
     );
     assert!(answer.contains("x-claw-nonce: n\n") && answer.contains("content-length: 4\n"), "{answer}");
     assert!(answer.contains(&format!("host: {api}\n")), "{answer}");
+    assert!(answer.contains("x-origin-verify: hush\n") && !answer.contains("guess"), "{answer}");
     assert!(answer.ends_with("body"), "{answer}");
 }
 
@@ -118,7 +136,7 @@ async fn frames_pass_both_ways_and_the_close_code_too() {
     let mut handshake = format!("ws://{door}{CONNECT_PATH}?a=%3A").into_client_request().unwrap();
     handshake.headers_mut().insert("x-claw-nonce", "n".parse().unwrap());
     let (mut socket, _) = connect_async(handshake).await.unwrap();
-    assert_eq!(seen.recv().await.unwrap(), "/ws/local?a=%3A n");
+    assert_eq!(seen.recv().await.unwrap(), "/ws/local?a=%3A n hush");
 
     for message in [Message::text("{}"), Message::binary(vec![0xff, 0]), Message::text("x".repeat(200_000))] {
         socket.send(message.clone()).await.unwrap();

@@ -1,6 +1,6 @@
 //! The demo: two agents, two receipts, a duplicate and a forgery, each hop with its time.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to people")]
+#![expect(clippy::print_stdout, reason = "a program that talks to people")]
 
 mod report;
 mod story;
