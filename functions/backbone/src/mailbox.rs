@@ -178,8 +178,11 @@ async fn probe<O: DeliveryOutside>(
     message: &QueuedMessage,
     tally: &Tally,
 ) -> Result<Drained, StoreError> {
-    match drain_page(outside, connection, message, 1, &mut false, tally).await? {
-        Page::Emptied | Page::OutOfTime => Ok(Drained::After(whole_seconds(SHORT_LIFE_MS))),
+    let mut is_tried = false;
+    match drain_page(outside, connection, message, 1, &mut is_tried, tally).await? {
+        Page::Emptied | Page::OutOfTime if is_tried => Ok(Drained::After(whole_seconds(SHORT_LIFE_MS))),
+        // What was settled without a push has tried nothing.
+        Page::Emptied | Page::OutOfTime => Ok(Drained::After(0)),
         Page::Last => Ok(Drained::After(whole_seconds(QUARANTINE_PROBE_MS))),
         Page::NotOpenYet => Ok(Drained::NotOpenYet),
     }
