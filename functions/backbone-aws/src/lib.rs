@@ -20,7 +20,7 @@ pub mod metrics;
 mod nonces_table;
 mod outside;
 mod receipt_items;
-mod receipts_queue;
+pub mod receipts_queue;
 mod receipts_table;
 mod registry;
 pub mod settings;
