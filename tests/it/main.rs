@@ -8,6 +8,7 @@ mod endurance;
 mod fixture;
 mod least_privilege;
 mod local_aws;
+mod operations;
 mod receipt_path;
 mod sdk_faults;
 mod sockets;
