@@ -8,6 +8,7 @@ mod endurance;
 mod fixture;
 mod least_privilege;
 mod local_aws;
+mod logs;
 mod operations;
 mod receipt_path;
 mod sdk_faults;
