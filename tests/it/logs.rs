@@ -94,7 +94,7 @@ async fn say_everything(duo: &Duo) -> Leaks {
     session.next_receipt(PATIENCE).await.unwrap();
     let junk = marker(&mut leaks);
     duo.stack.receipts_queue().send(&junk).await.unwrap();
-    dead_letter(&duo.stack, &junk).await;
+    dead_letter(&duo.stack, &duo.stack.outputs.receipts_dlq_url, &junk).await;
     leaks
 }
 

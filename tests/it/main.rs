@@ -4,6 +4,7 @@
 mod bad_input;
 mod contracts;
 mod correlation;
+mod cross_proxy;
 mod endurance;
 mod fixture;
 mod least_privilege;
@@ -13,5 +14,6 @@ mod operations;
 mod receipt_path;
 mod sdk_faults;
 mod sockets;
+mod store_contracts;
 mod template;
 mod vectors;

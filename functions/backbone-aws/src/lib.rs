@@ -19,8 +19,10 @@ pub mod log;
 pub mod metrics;
 mod nonces_table;
 mod outside;
+mod peer_queues;
+pub mod peers;
 mod receipt_items;
-pub mod receipts_queue;
+mod receipts_queue;
 mod receipts_table;
 mod registry;
 pub mod settings;
@@ -31,5 +33,5 @@ mod trust_changes;
 mod trust_table;
 
 pub use self::outside::{Aws, Invocation};
-pub use self::receipts_queue::{CORRELATION_ID_ATTRIBUTE, VERSION_ATTRIBUTE};
+pub use self::receipts_queue::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE};
 pub use self::trust_changes::{AgentTrust, PairChange, Revocation};

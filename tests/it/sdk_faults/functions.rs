@@ -14,6 +14,7 @@ use backbone::did::AgentDid;
 use backbone::metrics::Tally;
 use backbone::session::connect;
 use backbone::stores::ConnectionStore as _;
+use backbone::trust::PairSide;
 use backbone_aws::PairChange;
 use backbone_aws::auth_policy::auth_policy;
 use receipt::handler::ReceiptFunction;
@@ -47,7 +48,11 @@ impl Posting {
         process.create_queues().await;
         let recipient = register().await;
         let (sender, did) = (new_agent(), AgentDid::parse(&recipient.agent_did).unwrap());
-        assert_eq!(process.somebody_else().put_pair(&sender, &did).await.unwrap(), PairChange::Changed);
+        let sides = [&sender, &did].map(|agent| PairSide::of_unknown_home(agent.clone()));
+        assert_eq!(
+            process.somebody_else().put_pair(&sides[0], &sides[1]).await.unwrap(),
+            PairChange::Changed
+        );
         let function = ReceiptFunction::from_settings(process.aws.settings()).unwrap();
         Self { process, function, sender: sender.to_string(), recipient }
     }

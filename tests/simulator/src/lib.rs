@@ -5,10 +5,11 @@
 //! checked; a seed that breaks one breaks it again, every time, on every machine.
 //!
 //! [`run_seed`] is one run, [`crash_points`] kills scripted runs at every await, and [`Bug`] plants mistakes, to see
-//! that the checks would notice.
+//! that the checks would notice. [`contracts`] hold the simulated stores to what the real ones do.
 
 mod checks;
 mod connectors;
+pub mod contracts;
 pub mod crash_points;
 mod event_source;
 mod executor;
@@ -17,6 +18,7 @@ mod invocation;
 mod ledger;
 mod operation;
 mod outside;
+mod peers;
 mod planted;
 mod queue;
 mod rng;
