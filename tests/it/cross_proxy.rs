@@ -1,7 +1,7 @@
 //! Receipts between two stacks in two accounts, and what else somebody with a peer's account could send.
 
-use acceptance::admin_api::AdminApi;
-use acceptance::connector::{RECEIPTS_PATH, Receipt, Request, Session, Status};
+use acceptance::admin_api::{AdminApi, Invoked};
+use acceptance::connector::{Connector, RECEIPTS_PATH, Receipt, Request, Session, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stack::Stack;
 use acceptance::stamp;
@@ -9,7 +9,7 @@ use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use serde_json::{Value, json};
 
-use crate::fixture::{Duo, dead_letter, text};
+use crate::fixture::{Duo, dead_letter, http_event, text};
 
 /// An account that is nobody's peer.
 const STRANGER: &str = "333333333333";
@@ -42,9 +42,26 @@ async fn arrives(session: &mut Session, receipt: &Receipt) {
     assert_eq!(received.frame.reason, receipt.reason);
 }
 
-async fn post(duo: &Duo, receipt: &Receipt) {
-    let answer = duo.recipient.post_receipt(receipt).await.unwrap();
-    assert_eq!((answer.status, answer.json), (202, json!({ "accepted": true })));
+/// What a request to the proxy `at` is answered: status and body.
+///
+/// The local API Gateway has HTTP APIs of its own account only. In the other one the deployed function is invoked with
+/// what API Gateway would hand it; sockets are the same in both.
+async fn ask(at: &Stack, connector: &Connector, request: Request) -> (u64, Value) {
+    if at.peer.is_some() {
+        let answer = connector.send(request).await.unwrap();
+        return (answer.status.into(), answer.json);
+    }
+    let event = http_event(&request.sign(connector.identity()));
+    let answer = AdminApi::of(at).invoke(&at.outputs.receipt_function, &event).await.unwrap();
+    let Invoked::Answered(answer) = answer else { panic!("{answer:?}") };
+    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    (answer["statusCode"].as_u64().unwrap(), body)
+}
+
+/// The recipient posts at its own proxy.
+async fn post(at: &Stack, duo: &Duo, receipt: &Receipt) {
+    let answer = ask(at, &duo.recipient, Request::post_receipt(receipt)).await;
+    assert_eq!(answer, (202, json!({ "accepted": true })));
 }
 
 #[tokio::test]
@@ -54,12 +71,12 @@ async fn a_receipt_arrives_once_at_its_senders_home_in_either_direction() {
         let duo = paired_apart(sender_home, recipient_home).await;
         let mut session = duo.sender.connect().await.unwrap();
         let first = duo.receipt(Status::DeadLettered, Some("webhook answered 500"));
-        post(&duo, &first).await;
+        post(recipient_home, &duo, &first).await;
         arrives(&mut session, &first).await;
-        look_up(&duo, &first).await;
-        post(&duo, &first).await;
+        look_up(sender_home, &duo, &first).await;
+        post(recipient_home, &duo, &first).await;
         let second = duo.receipt(Status::DeliveredToWebhook, None);
-        post(&duo, &second).await;
+        post(recipient_home, &duo, &second).await;
         arrives(&mut session, &second).await;
         peer_queue(sender_home).drained().await.unwrap();
         assert_eq!(session.receipts().len(), 2, "the repetition is silent");
@@ -68,10 +85,11 @@ async fn a_receipt_arrives_once_at_its_senders_home_in_either_direction() {
 }
 
 /// Waits for the receipt's row at its sender's home.
-async fn look_up(duo: &Duo, receipt: &Receipt) {
+async fn look_up(at: &Stack, duo: &Duo, receipt: &Receipt) {
     let found = eventually("the receipt's row", async || {
-        let answer = duo.sender.get_receipt(&receipt.request_id, duo.recipient.did()).await.unwrap();
-        if answer.status == 200 { Ok(answer.json) } else { Err(answer.body) }
+        let request = Request::get_receipt(&receipt.request_id, duo.recipient.did());
+        let (status, body) = ask(at, &duo.sender, request).await;
+        if status == 200 { Ok(body) } else { Err(body.to_string()) }
     })
     .await;
     assert_eq!(found["receipt"]["state"], receipt.status.name());
@@ -82,8 +100,8 @@ async fn a_receipt_waits_at_its_senders_home() {
     let (here, there) = two_stacks();
     let duo = paired_apart(&here, &there).await;
     let waiting = duo.receipt(Status::DeliveredToWebhook, None);
-    post(&duo, &waiting).await;
-    look_up(&duo, &waiting).await;
+    post(&there, &duo, &waiting).await;
+    look_up(&here, &duo, &waiting).await;
     let mut session = duo.sender.connect().await.unwrap();
     arrives(&mut session, &waiting).await;
 }
@@ -101,15 +119,18 @@ async fn what_the_recipient_says_of_a_home_counts_only_where_the_pair_says_nothi
         Request::post(RECEIPTS_PATH, body.to_string())
     };
     let named = duo.receipt(Status::DeliveredToWebhook, None);
-    assert_eq!(duo.recipient.send(with_home(&named, &here.proxy_url)).await.unwrap().status, 202);
+    let (status, _) = ask(&there, &duo.recipient, with_home(&named, &here.proxy_url)).await;
+    assert_eq!(status, 202);
     arrives(&mut session, &named).await;
-    let no_origin = duo.recipient.send(with_home(&named, "nowhere")).await.unwrap();
-    assert_eq!((no_origin.status, no_origin.error_code()), (400, Some("PROXY_RELAY_RECEIPT_INVALID_INPUT")));
+    let (status, body) = ask(&there, &duo.recipient, with_home(&named, "nowhere")).await;
+    assert_eq!(status, 400);
+    assert_eq!(body["error"]["code"], "PROXY_RELAY_RECEIPT_INVALID_INPUT");
+    assert_eq!(body["error"]["details"]["field"], "senderProxyUrl");
 
     pair(&there, &duo, &here.proxy_url, &there.proxy_url).await;
     let contradicted = duo.receipt(Status::DeliveredToWebhook, None);
     let astray = with_home(&contradicted, "https://elsewhere.example.com");
-    assert_eq!(duo.recipient.send(astray).await.unwrap().status, 202);
+    assert_eq!(ask(&there, &duo.recipient, astray).await.0, 202);
     arrives(&mut session, &contradicted).await;
 }
 
@@ -120,7 +141,7 @@ async fn a_receipt_for_an_unknown_home_is_accepted_and_kept() {
     let since_ms = stamp::now_ms();
     pair(&here, &duo, "https://elsewhere.example.com", &here.proxy_url).await;
     let receipt = duo.receipt(Status::DeadLettered, Some("gave up"));
-    post(&duo, &receipt).await;
+    post(&here, &duo, &receipt).await;
     let letter = dead_letter(&here, &here.outputs.receipts_dlq_url, &receipt.request_id).await;
     assert_eq!(text(&letter, "reasonCode"), "unknown_origin");
     assert!(text(&letter, "reason").contains("https://elsewhere.example.com"));
@@ -169,7 +190,7 @@ async fn what_a_peer_may_not_say_is_kept_and_touches_nothing() {
         assert_eq!(kept.and_then(MessageAttributeValue::string_value), origin);
     }
     let genuine = duo.receipt(Status::DeliveredToWebhook, None);
-    post(&duo, &genuine).await;
+    post(&there, &duo, &genuine).await;
     arrives(&mut session, &genuine).await;
     assert_eq!(session.receipts().len(), 1, "nothing that was forged may arrive");
     assert_eq!(session.end(), None, "nothing that was forged may close a socket");

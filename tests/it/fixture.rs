@@ -1,11 +1,12 @@
 //! Agents to test with.
 
-use acceptance::connector::{Connector, Receipt, Status};
+use acceptance::connector::{Connector, Receipt, SignedRequest, Status};
 use acceptance::eventually::eventually;
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_sqs::types::Message;
+use serde_json::{Value, json};
 
 /// Two agents, each at its proxy's front door: one that sends messages and hears of them, one that
 /// receives messages and posts receipts.
@@ -82,4 +83,19 @@ pub(crate) async fn dead_letter(stack: &Stack, queue_url: &str, part: &str) -> M
 /// An attribute of a dead letter.
 pub(crate) fn text(letter: &Message, name: &str) -> String {
     letter.message_attributes().unwrap()[name].string_value().unwrap().to_owned()
+}
+
+/// A request as API Gateway hands it to a function.
+pub(crate) fn http_event(request: &SignedRequest) -> Value {
+    let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
+    json!({
+        "rawPath": path, "rawQueryString": query, "headers": header_object(request),
+        "body": String::from_utf8(request.body.clone()).unwrap(),
+        "requestContext": { "http": { "method": request.method.as_str() } },
+    })
+}
+
+/// The headers as API Gateway hands them over.
+pub(crate) fn header_object(request: &SignedRequest) -> Value {
+    request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect()
 }
