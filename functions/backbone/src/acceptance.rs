@@ -150,7 +150,7 @@ where
     };
     sent.map_err(Refusal::Queue)?;
     tally.count(Metric::ReceiptAccepted);
-    tracing::debug!(receipt.id = %receipt_id, "queued a receipt");
+    tracing::debug!(receipt.id = %receipt_id, "accepted a receipt");
     Ok(())
 }
 
