@@ -16,7 +16,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use acceptance::connector::{ReceivedReceipt, Session};
-use acceptance::stack::{Depth, Stack};
+use acceptance::stack::Stack;
 
 /// `long` selects [`Scale::LONG`]. Set by `cargo xtask test --long`.
 const SCALE_VARIABLE: &str = "BACKBONE_ENDURANCE";
@@ -90,13 +90,13 @@ async fn arrivals(session: &Session, messages: usize) -> Vec<ReceivedReceipt> {
     }
 }
 
-/// Waits until everything on the receipts queue has been handled, however long it is.
+/// Waits until everything on the receipts queue has been handled that was not sent for later, however long it is.
 async fn queue_emptied(stack: &Stack) {
     let queue = stack.receipts_queue();
     let mut watch = Watch::default();
     loop {
         let depth = queue.depth().await.unwrap();
-        if depth == Depth::default() {
+        if depth.is_idle() {
             return;
         }
         watch.look_at(&depth.to_string());

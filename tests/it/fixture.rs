@@ -1,5 +1,7 @@
 //! Agents to test with.
 
+mod told;
+
 use acceptance::connector::{Connector, Receipt, SignedRequest, Status};
 use acceptance::eventually::eventually;
 use acceptance::registry_client::RegistryClient;
@@ -7,6 +9,8 @@ use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_sqs::types::Message;
 use serde_json::{Value, json};
+
+pub(crate) use self::told::Told;
 
 /// Two agents, each at its proxy's front door: one that sends messages and hears of them, one that
 /// receives messages and posts receipts.

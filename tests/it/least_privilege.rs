@@ -6,13 +6,14 @@
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use acceptance::admin_api::AdminApi;
-use acceptance::connector::Status;
+use acceptance::connector::{OnDelivery, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stamp;
+use backbone::stores::Kept;
 use futures_util::FutureExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::fixture::Duo;
+use crate::fixture::{Duo, Told};
 
 /// A role without one of its statements until [`Reduced::restore`].
 struct Reduced {
@@ -105,4 +106,51 @@ async fn each_permission_is_needed() {
     };
     reduced.during(refused_push).await;
     assert_eq!(session.next_receipt(PATIENCE).await.unwrap().frame.original_frame_id, held.request_id);
+}
+
+#[tokio::test]
+async fn each_permission_on_deliveries_is_needed() {
+    let duo = Duo::paired().await;
+    let told = Told::answering(OnDelivery::Ignore).await;
+    let session = told.connector.connect().await.unwrap();
+    session.acknowledged_heartbeat(PATIENCE).await.unwrap();
+    assert_eq!(told.keep().await, Kept::New);
+    let api = AdminApi::of(&told.stack);
+    let logged = async |function: &str, since_ms, words: &str| {
+        eventually(words, async || {
+            let lines = api.log_lines(function, since_ms).await.unwrap();
+            lines
+                .iter()
+                .any(|line| line.contains(words))
+                .then_some(())
+                .ok_or_else(|| "no such line".to_owned())
+        })
+        .await;
+    };
+
+    let (reduced, since_ms) = (Reduced::without(&duo, "consumer", "RepeatDeliveries").await, stamp::now_ms());
+    let refused_turn = async {
+        told.take_turn().await;
+        logged(&told.stack.outputs.consumer_function, since_ms, "a delivery's turn could not be taken").await;
+        assert!(!session.frames().iter().any(|arrival| arrival.text.contains("\"deliver\"")));
+    };
+    reduced.during(refused_turn).await;
+    told.is_noted(1).await;
+
+    let (reduced, since_ms) =
+        (Reduced::without(&duo, "connection", "RemoveAcknowledgedDeliveries").await, stamp::now_ms());
+    let acknowledge = || {
+        let ack = json!({ "v": 1, "type": "deliver_ack", "id": stamp::new_ulid(), "ts": stamp::now_iso(),
+            "ackId": told.delivery.delivery_id.to_string(), "accepted": true });
+        session.send_text(ack.to_string());
+    };
+    let refused_removal = async {
+        acknowledge();
+        logged(&told.stack.outputs.connection_function, since_ms, "an acknowledgement was not kept").await;
+        told.is_noted(1).await;
+    };
+    reduced.during(refused_removal).await;
+    acknowledge();
+    told.is_done().await;
+    assert_eq!(session.end(), None);
 }

@@ -120,6 +120,7 @@ async fn no_line_holds_a_token_a_proof_a_body_or_a_secret() {
 }
 
 /// Reads all lines of a function, once one of them contains `known` if that is not empty.
+#[expect(clippy::print_stdout, reason = "how much was looked at is worth reading")]
 async fn assert_nothing_leaked(stack: &Stack, function: &str, known: &str, leaks: &Leaks) {
     let api = AdminApi::of(stack);
     let lines = eventually(known, async || {

@@ -5,6 +5,7 @@ mod bad_input;
 mod contracts;
 mod correlation;
 mod cross_proxy;
+mod deliveries;
 mod endurance;
 mod fixture;
 mod least_privilege;

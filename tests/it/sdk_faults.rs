@@ -6,6 +6,7 @@
 
 mod batches;
 mod budget;
+mod deliveries;
 mod functions;
 mod matrix;
 mod queues;

@@ -39,6 +39,19 @@ pub struct Connector {
     addresses: Addresses,
     http: Client,
     heartbeat_every: Duration,
+    on_delivery: OnDelivery,
+}
+
+/// What a connector answers to a `deliver` frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDelivery {
+    /// That it was accepted.
+    #[default]
+    Accept,
+    /// That it was not, with a reason.
+    Refuse(&'static str),
+    /// Nothing.
+    Ignore,
 }
 
 /// Why there is no session.
@@ -84,13 +97,26 @@ impl Connector {
     }
 
     fn with_addresses(identity: Identity, addresses: Addresses) -> Self {
-        Self { identity, addresses, http: http_client(), heartbeat_every: HEARTBEAT_EVERY }
+        Self {
+            identity,
+            addresses,
+            http: http_client(),
+            heartbeat_every: HEARTBEAT_EVERY,
+            on_delivery: OnDelivery::Accept,
+        }
     }
 
     /// The same connector with another pause between heartbeats.
     #[must_use]
     pub fn heartbeat_every(mut self, pause: Duration) -> Self {
         self.heartbeat_every = pause;
+        self
+    }
+
+    /// The same connector with another answer to `deliver` frames.
+    #[must_use]
+    pub fn on_delivery(mut self, answer: OnDelivery) -> Self {
+        self.on_delivery = answer;
         self
     }
 
@@ -134,7 +160,7 @@ impl Connector {
         let mut handshake = self.addresses.dialled.as_str().into_client_request().map_err(unreachable)?;
         handshake.headers_mut().extend(signed.header_map());
         match connect_async_with_config(handshake, None, true).await {
-            Ok((socket, _)) => Ok(Session::start(socket, self.heartbeat_every)),
+            Ok((socket, _)) => Ok(Session::start(socket, self.heartbeat_every, self.on_delivery)),
             Err(SocketError::Http(answer)) => {
                 Err(ConnectError::Refused(Box::new(HttpAnswer::of_handshake(*answer))))
             }

@@ -3,12 +3,14 @@
 //! The queue is the write-ahead log: nothing leaves it except handled, waiting in a mailbox, or buried with a reason.
 //! A push comes before its record, so a crash in between repeats the push, with the same frame id.
 
+pub(crate) mod offer;
 mod one_receipt;
 mod peer;
 mod queued_message;
 mod retry;
+mod turn;
+mod work;
 
-use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -16,33 +18,31 @@ use futures_util::stream::{self, StreamExt};
 use tracing::Instrument;
 
 use self::one_receipt::deliver_states;
-use self::peer::PeerRefusal;
 pub use self::queued_message::QueuedMessage;
 use self::retry::{is_last_own_attempt, wait_s};
+use self::work::{Chain, Work, sort_out, what_to_read};
 use crate::connection::ConnectionRef;
-use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
 use crate::home::KnownHomes;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S, PUSHES_AT_ONCE};
-use crate::mailbox::{Drained, drain};
+use crate::mailbox::{self, Drained, drain};
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::QueueMessage;
 use crate::reason_code::ReasonCode;
-use crate::receipt::{Receipt, ReceiptKey};
+use crate::receipt::Receipt;
 use crate::stores::{
-    Clock, Closed, ConnectionStore, DeadLetters, DeliveryState, Gateway, ReceiptQueue, ReceiptStore,
-    SourceQueue, StoreError,
+    Clock, Closed, ConnectionStore, DeadLetters, DeliveryState, DeliveryStore, Gateway, ReceiptQueue,
+    ReceiptStore, StoreError,
 };
-use crate::trust::Pair;
 
 /// All that delivering needs from outside.
 pub trait DeliveryOutside:
-    ReceiptStore + ConnectionStore + Gateway + ReceiptQueue + DeadLetters + Clock + Sync
+    ReceiptStore + ConnectionStore + DeliveryStore + Gateway + ReceiptQueue + DeadLetters + Clock + Sync
 {
 }
 
 impl<O> DeliveryOutside for O where
-    O: ReceiptStore + ConnectionStore + Gateway + ReceiptQueue + DeadLetters + Clock + Sync
+    O: ReceiptStore + ConnectionStore + DeliveryStore + Gateway + ReceiptQueue + DeadLetters + Clock + Sync
 {
 }
 
@@ -76,16 +76,6 @@ enum Outcome {
     },
 }
 
-/// One thing to do; several states of one receipt are one thing, done in their order.
-enum Work {
-    States(Vec<(usize, Receipt)>),
-    /// However many messages ask for it, a mailbox is drained once at a time.
-    Drain(Vec<usize>, ConnectionRef),
-    Close(usize, ConnectionRef),
-    /// Nothing needs to be known to say what becomes of it.
-    Decided(usize, Outcome),
-}
-
 /// Handles a batch and says, message by message, what the queue is to do.
 ///
 /// It cannot fail as a whole: a message that fails, or panics, does so alone. Whatever is to be shown again has had
@@ -116,59 +106,6 @@ pub async fn deliver_batch<O: DeliveryOutside>(
     verdicts
 }
 
-/// Parses the batch and puts the states of one receipt together, oldest first.
-fn sort_out(batch: &[QueuedMessage], tally: &Tally) -> Vec<Work> {
-    let mut states: BTreeMap<ReceiptKey, Vec<(usize, Receipt)>> = BTreeMap::new();
-    let mut drains: BTreeMap<ConnectionRef, Vec<usize>> = BTreeMap::new();
-    let mut work = Vec::new();
-    for (index, message) in batch.iter().enumerate() {
-        match QueueMessage::parse(&message.body, message.version.as_deref()) {
-            Ok(QueueMessage::DeliveryReceipt(receipt)) => {
-                states.entry(receipt.key()).or_default().push((index, receipt));
-            }
-            Ok(_) if message.queue == SourceQueue::Peers => {
-                work.push(Work::Decided(index, PeerRefusal::Type.outcome(tally)));
-            }
-            Ok(QueueMessage::Connected(connection) | QueueMessage::Drain(connection)) => {
-                drains.entry(connection).or_default().push(index);
-            }
-            Ok(QueueMessage::Close(connection)) => work.push(Work::Close(index, connection)),
-            Err(defect) => {
-                let reason = defect.to_string();
-                let outcome = Outcome::Bury { reason_code: defect.reason_code(), reason };
-                work.push(Work::Decided(index, outcome));
-            }
-        }
-    }
-    work.extend(drains.into_iter().map(|(connection, indices)| Work::Drain(indices, connection)));
-    work.extend(states.into_values().map(|mut states| {
-        states.sort_by_cached_key(|(_, receipt)| receipt.order());
-        Work::States(states)
-    }));
-    work
-}
-
-/// What the receipts of a batch need to know, each thing once. Drains read for themselves, page by page. Of pairs only
-/// what peers say about them is to be checked.
-fn what_to_read(work: &[Work], batch: &[QueuedMessage]) -> (Vec<ReceiptKey>, Vec<AgentDid>, Vec<Pair>) {
-    let mut receipts = Vec::new();
-    let mut agents = Vec::new();
-    let mut pairs = HashSet::new();
-    for work in work {
-        if let Work::States(states) = work
-            && let Some((_, receipt)) = states.first()
-        {
-            receipts.push(receipt.key());
-            agents.push(receipt.sender.clone());
-            let from_peers = states.iter().filter(|(index, _)| batch[*index].queue == SourceQueue::Peers);
-            pairs.extend(from_peers.map(|(_, receipt)| Pair::of(&receipt.sender, &receipt.recipient)));
-        }
-    }
-    agents.sort_unstable();
-    agents.dedup();
-    (receipts, agents, pairs.into_iter().collect())
-}
-
 /// One batch under way.
 struct Courier<'a, O> {
     outside: &'a O,
@@ -187,7 +124,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     async fn do_alone(&self, work: Work) -> Vec<(usize, Verdict)> {
         let indices = work.indices();
         let span = indices.first().map_or_else(tracing::Span::none, |first| self.batch[*first].span());
-        let drained = work.drained().cloned();
+        let chain = work.chain();
         let done = AssertUnwindSafe(self.do_work(work).instrument(span)).catch_unwind().await;
         if let Ok(verdicts) = done {
             return verdicts;
@@ -196,8 +133,9 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         for index in indices {
             self.tally.count(Metric::RecordPanicked);
             let message = &self.batch[index];
-            let outcome = match &drained {
-                Some(connection) => self.drain_again(message, connection).await,
+            let outcome = match &chain {
+                Some(Chain::Drain(connection)) => self.drain_again(message, connection).await,
+                Some(Chain::Turn(turn)) => self.take_turn_again(message, turn).await,
                 None => Outcome::Retry(wait_s(message)),
             };
             verdicts.push((index, self.settle(index, outcome).instrument(message.span()).await));
@@ -220,6 +158,13 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             Work::Drain(indices, connection) => self.drain(&indices, &connection).await,
             Work::Close(index, connection) => vec![(index, self.close(index, &connection).await)],
             Work::Decided(index, outcome) => vec![(index, outcome)],
+            Work::Turns(turns) => self.take_turns(turns).await,
+            Work::Refusal(index, refusal) => {
+                vec![(index, self.or_again(index, self.refuse_delivery(index, &refusal).await))]
+            }
+            Work::Restore(index, delivery) => {
+                vec![(index, self.or_again(index, self.restore_delivery(index, &delivery).await))]
+            }
         };
         let mut verdicts = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes {
@@ -270,7 +215,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         Verdict::Retry
     }
 
-    /// Puts a dead letter away for good.
+    /// Puts a message away for good.
     async fn bury(
         &self,
         message: &QueuedMessage,
@@ -278,10 +223,16 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         reason: String,
     ) -> Result<(), StoreError> {
         let letter = message.dead_letter(message.body.clone(), reason_code, reason);
-        self.outside.bury(&letter).await?;
-        self.tally.count(Metric::DeadLettered);
-        tracing::warn!(reason.code = reason_code.as_str(), "a message went to the dead-letter queue");
-        Ok(())
+        mailbox::bury(self.outside, letter, self.tally).await
+    }
+
+    /// What was done, or the same message again.
+    fn or_again(&self, index: usize, outcome: Result<Outcome, StoreError>) -> Outcome {
+        let message = &self.batch[index];
+        outcome.unwrap_or_else(|error| {
+            tracing::warn!("a message could not be handled: {}", ErrorChain(&error));
+            Outcome::Retry(wait_s(message))
+        })
     }
 
     /// Drains on behalf of the first of the messages that ask for it; the others have nothing left to ask for, unless it
@@ -344,24 +295,6 @@ impl<O: DeliveryOutside> Courier<'_, O> {
                 tracing::warn!("a socket could not be closed: {}", ErrorChain(&error));
                 Outcome::Retry(wait_s(&self.batch[index]))
             }
-        }
-    }
-}
-
-impl Work {
-    /// Whose mailbox is to be drained, if that is what is to be done.
-    fn drained(&self) -> Option<&ConnectionRef> {
-        match self {
-            Self::Drain(_, connection) => Some(connection),
-            Self::States(_) | Self::Close(..) | Self::Decided(..) => None,
-        }
-    }
-
-    fn indices(&self) -> Vec<usize> {
-        match self {
-            Self::States(states) => states.iter().map(|(index, _)| *index).collect(),
-            Self::Drain(indices, _) => indices.clone(),
-            Self::Close(index, _) | Self::Decided(index, _) => vec![*index],
         }
     }
 }

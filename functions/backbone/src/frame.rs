@@ -10,6 +10,7 @@ use crate::did::AgentDid;
 use crate::id::Id;
 use crate::limits::CLIENT_FRAME_BYTES_MAX;
 use crate::receipt::{Receipt, Status};
+use crate::system_delivery::{DeliverySource, SystemDelivery};
 use crate::timestamp::to_iso;
 
 /// The frame format's version, the only one there is.
@@ -48,6 +49,17 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Something that its receiver is told, and acknowledges.
+    Deliver {
+        /// Who it is about.
+        from_agent_did: AgentDid,
+        /// The receiver of this frame.
+        to_agent_did: AgentDid,
+        /// What is told.
+        payload: Value,
+        /// What it comes from.
+        delivery_source: DeliverySource,
+    },
 }
 
 /// A frame with its envelope, ready to be written.
@@ -81,6 +93,18 @@ pub fn receipt_frame_text(receipt: &Receipt) -> String {
         reason: receipt.reason.clone(),
     };
     frame.to_text(receipt.frame_id(), receipt.processed_at_ms)
+}
+
+/// The text of the frame that carries `delivery`, the same however often it is pushed.
+#[must_use]
+pub fn deliver_frame_text(delivery: &SystemDelivery) -> String {
+    let frame = ServerFrame::Deliver {
+        from_agent_did: delivery.from.clone(),
+        to_agent_did: delivery.recipient.clone(),
+        payload: delivery.payload.clone(),
+        delivery_source: delivery.source,
+    };
+    frame.to_text(delivery.delivery_id, delivery.created_at_ms)
 }
 
 /// A frame from a connector that this service does something with.
@@ -143,6 +167,7 @@ impl ClientFrame {
 mod tests {
     use super::*;
     use crate::receipt::tests::receipt;
+    use crate::system_delivery::tests::pair_accepted;
 
     #[test]
     fn a_receipt_frame_has_exactly_the_fields_of_the_contract() {
@@ -161,6 +186,18 @@ mod tests {
         let text = receipt_frame_text(&receipt(Status::DeadLettered, Some("hook \"rejected\"\n"), 0));
         let frame: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(frame["reason"], "hook \"rejected\"\n");
+    }
+
+    #[test]
+    fn a_deliver_frame_has_exactly_the_fields_of_the_contract() {
+        let delivery = SystemDelivery::of_pair_accepted(&pair_accepted());
+        let frame: Value = serde_json::from_str(&deliver_frame_text(&delivery)).unwrap();
+        let expected = serde_json::json!({
+            "v": 1, "type": "deliver", "id": delivery.delivery_id, "ts": "2026-03-31T23:33:20.000Z",
+            "fromAgentDid": delivery.from, "toAgentDid": delivery.recipient,
+            "payload": delivery.payload, "deliverySource": "proxy.events.queue.pair_accepted",
+        });
+        assert_eq!(frame, expected);
     }
 
     #[test]

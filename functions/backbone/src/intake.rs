@@ -128,7 +128,12 @@ fn sender_home(fields: &Map<String, Value>) -> Result<Option<ProxyOrigin>, Intak
 
 /// The reason, trimmed and cut. Anything but a non-blank string counts as none.
 fn reason(fields: &Map<String, Value>) -> Option<String> {
-    let text = fields.get("reason")?.as_str()?.trim();
+    trimmed_reason(fields.get("reason")?.as_str()?)
+}
+
+/// A stranger's reason, trimmed and cut, with no character that a queue refuses in a body; `None` if nothing is left.
+pub(crate) fn trimmed_reason(text: &str) -> Option<String> {
+    let text = text.trim();
     // The two characters that XML, and so SQS, does not know.
     let known = |char| if matches!(char, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { char };
     let cut: String = text.chars().take(REASON_CHARS_MAX).map(known).collect();

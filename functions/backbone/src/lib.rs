@@ -7,7 +7,8 @@
 //! A receipt's way through the modules: [`auth`] says who is asking, [`intake`] reads what they send,
 //! [`acceptance`] puts it on the queue, [`delivery`] takes it from there to a socket, [`mailbox`] keeps it for a
 //! sender who is away. [`session`] is the life of one socket, [`frame`] what is said over it. [`home`] says at which proxy
-//! an agent is at home, where that is not this one.
+//! an agent is at home, where that is not this one. A [`system_delivery`] is what the backbone itself has to say; it goes
+//! the same way, and is repeated until it is acknowledged.
 
 pub mod acceptance;
 pub mod auth;
@@ -29,5 +30,6 @@ pub mod reason_code;
 pub mod receipt;
 pub mod session;
 pub mod stores;
+pub mod system_delivery;
 pub mod timestamp;
 pub mod trust;

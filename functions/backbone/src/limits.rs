@@ -98,6 +98,19 @@ pub const BACK_OFF_S_MAX: u32 = 300;
 /// itself gives up at the tenth.
 pub const RECEIVES_BEFORE_MAILBOX: u32 = 7;
 
+/// How long a system delivery waits for its first acknowledgement before it is pushed again; doubled with every attempt
+/// (design 4). A connector answers when its webhook has, which takes it up to 30 s.
+pub const DELIVERY_REPEAT_FIRST_S: u32 = 45;
+/// Its longest wait, and how often a delivery is looked at whose recipient is away (design 4). No longer than the queue
+/// can delay a message.
+pub const DELIVERY_REPEAT_S_MAX: u32 = 900;
+/// So often a system delivery is pushed before it is given up (design 4).
+pub const DELIVERY_ATTEMPTS_MAX: u32 = 25;
+/// A delivery's row outlives its retention by this long, so that whoever gives it up still finds it.
+pub const DELIVERY_KEPT_AFTER_RETENTION_S: u64 = 24 * 60 * 60;
+/// System deliveries read and pushed per page of a drain, like receipts.
+pub const DELIVERIES_PAGE: usize = DRAIN_PAGE;
+
 /// A connection displaced within this time of its own start counts as a quick supersede (design 5).
 pub const QUICK_SUPERSEDE_MS: u64 = 10_000;
 /// So many quick supersedes in a row are a reconnect war.

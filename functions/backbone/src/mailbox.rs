@@ -1,14 +1,19 @@
-//! What waits for a sender who is away, and how it drains (design 4.5 and 4.6).
+//! What waits for an agent that is away, and how it drains (design 4.5 and 4.6).
+
+mod system_deliveries;
 
 use std::collections::HashSet;
 
 use futures_util::stream::{self, StreamExt};
 use tracing::Instrument;
 
+use self::system_deliveries::{DeliveriesDrained, drain_deliveries};
 use crate::connection::{ConnectionRef, Feeding, Live};
+use crate::delivery::offer::GivenUp;
 use crate::delivery::{DeliveryOutside, QueuedMessage};
 use crate::error_chain::ErrorChain;
 use crate::frame::receipt_frame_text;
+use crate::id::Id;
 use crate::limits::{
     DRAIN_PAGE, DRAIN_PAGES_PER_INVOCATION, DRAIN_TIME_LEFT_MS_MIN, PUSHES_AT_ONCE, QUARANTINE_PROBE_MS,
     SETTLE_TIME_LEFT_MS_MIN, SHORT_LIFE_MS,
@@ -18,7 +23,7 @@ use crate::queue_message::QueueMessage;
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
 use crate::stores::{
-    ConnectionStore, DeadLetter, DeliveryState, Gateway, MailboxItem, Push, Recorded, StoreError,
+    Clock, ConnectionStore, DeadLetter, DeliveryState, Gateway, MailboxItem, Push, Recorded, StoreError,
     UnreadableItem, Waiting,
 };
 
@@ -42,40 +47,59 @@ pub(crate) enum Attempt {
     TooLarge,
 }
 
-/// Pushes one receipt to one connection, and forgets the connection if it is gone.
-///
-/// # Errors
-///
-/// If the connection is gone and could not be forgotten.
-pub(crate) async fn attempt_push<O: Gateway + ConnectionStore + crate::stores::Clock>(
+/// The end of a system delivery whose frame API Gateway does not carry.
+pub(crate) fn delivery_too_large() -> GivenUp {
+    let (reason_code, reason) = FRAME_TOO_LARGE;
+    GivenUp { metric: Metric::DeliveryTooLarge, reason_code, reason: reason.to_owned() }
+}
+
+/// Pushes one receipt to the connection of its sender. See [`attempt_push`].
+pub(crate) async fn push_receipt<O: Gateway + ConnectionStore + Clock>(
     outside: &O,
     receipt: &Receipt,
     live: &Live,
     tally: &Tally,
 ) -> Result<Attempt, StoreError> {
-    let (metric, attempt) = match outside.push(&live.connection_id, &receipt_frame_text(receipt)).await {
+    let (connection, frame) = (live.of(&receipt.sender), receipt_frame_text(receipt));
+    let span = tracing::error_span!("receipt", receipt.id = %receipt.request_id);
+    attempt_push(outside, &connection, receipt.frame_id(), &frame, tally).instrument(span).await
+}
+
+/// Pushes one frame to one connection, and forgets the connection if it is gone.
+///
+/// # Errors
+///
+/// If the connection is gone and could not be forgotten.
+pub(crate) async fn attempt_push<O: Gateway + ConnectionStore + Clock>(
+    outside: &O,
+    connection: &ConnectionRef,
+    frame_id: Id,
+    frame: &str,
+    tally: &Tally,
+) -> Result<Attempt, StoreError> {
+    let (metric, attempt) = match outside.push(&connection.connection_id, frame).await {
         Ok(Push::Taken) => (Metric::Pushed, Attempt::Taken),
         Ok(Push::TooLarge) => (Metric::PushFailed, Attempt::TooLarge),
         Ok(Push::Forbidden) => {
             tracing::error!("API Gateway refuses this function's pushes: its role lacks a permission");
             (Metric::PushForbidden, Attempt::Failed)
         }
-        Ok(Push::Gone) if live.of(&receipt.sender).may_be_opening(outside.now_ms()) => {
+        Ok(Push::Gone) if connection.may_be_opening(outside.now_ms()) => {
             (Metric::PushNotOpenYet, Attempt::NotOpenYet)
         }
         Ok(Push::Gone) => {
-            outside.clear_connection(&receipt.sender, &live.connection_id).await?;
+            outside.clear_connection(&connection.agent, &connection.connection_id).await?;
             (Metric::PushGone, Attempt::Offline)
         }
         Err(error) => {
-            tracing::warn!(receipt.id = %receipt.request_id, "a push failed: {}", ErrorChain(&error));
+            tracing::warn!(frame.id = %frame_id, "a push failed: {}", ErrorChain(&error));
             (Metric::PushFailed, Attempt::Failed)
         }
     };
     tally.count(metric);
     tracing::debug!(
-        receipt.id = %receipt.request_id,
-        connection.id = live.connection_id,
+        frame.id = %frame_id,
+        connection.id = connection.connection_id,
         push.outcome = ?attempt,
         "offered a frame to API Gateway"
     );
@@ -96,7 +120,8 @@ pub(crate) enum Drained {
     Failed(StoreError),
 }
 
-/// Pushes what waits for the agent of `connection`, oldest first, as long as that is the agent's connection.
+/// Pushes what waits for the agent of `connection`, system deliveries first and then receipts, oldest first, as long as
+/// that is the agent's connection.
 ///
 /// It stops after a number of pages, so that one large mailbox does not keep an invocation from everybody else. A
 /// connector whose like have died of receipts gets one, and more only when it has lived on.
@@ -117,8 +142,13 @@ async fn try_drain<O: DeliveryOutside>(
 ) -> Result<Drained, StoreError> {
     let state = outside.read_for_delivery(&[], std::slice::from_ref(&connection.agent), &[]).await?;
     let now_ms = outside.now_ms();
-    if drainable(&state, connection, now_ms, tally).is_none() {
-        return Ok(Drained::Finished);
+    let Some(live) = drainable(&state, connection, now_ms, tally) else { return Ok(Drained::Finished) };
+    // Before anything else, and in a quarantine too: it is receipts that those connectors die of.
+    match drain_deliveries(outside, connection, live, message, tally).await? {
+        DeliveriesDrained::All => {}
+        DeliveriesDrained::OutOfTime => return Ok(Drained::After(0)),
+        DeliveriesDrained::Gone => return Ok(Drained::Finished),
+        DeliveriesDrained::NotOpenYet => return Ok(Drained::NotOpenYet),
     }
     let row = state.connections.get(&connection.agent).cloned().unwrap_or_default();
     match row.feeding(now_ms) {
@@ -311,11 +341,10 @@ async fn push_page<O: DeliveryOutside>(
                 continue;
             }
         }
-        match attempt_push(outside, &receipt, live, tally).instrument(span).await? {
+        match push_receipt(outside, &receipt, live, tally).instrument(span).await? {
             Attempt::Taken => {
                 tally.count(Metric::MailboxDrained);
-                let age_ms = outside.now_ms().saturating_sub(receipt.processed_at_ms);
-                tally.measure(Measure::MailboxAge, age_ms);
+                tally.measure(Measure::MailboxAge, outside.now_ms().saturating_sub(receipt.processed_at_ms));
                 pushed.insert(receipt.frame_id());
                 let row = StoredReceipt {
                     receipt: receipt.clone(),
@@ -350,13 +379,18 @@ async fn settle<O: DeliveryOutside>(outside: &O, settled: Settled, tally: &Tally
     outside.stop_waiting(&settled.receipt).await
 }
 
-async fn bury<O: DeliveryOutside>(outside: &O, letter: DeadLetter, tally: &Tally) -> Result<(), StoreError> {
+/// Puts a dead letter away for good.
+pub(crate) async fn bury<O: DeliveryOutside>(
+    outside: &O,
+    letter: DeadLetter,
+    tally: &Tally,
+) -> Result<(), StoreError> {
     outside.bury(&letter).await?;
     tally.count(Metric::DeadLettered);
     tracing::warn!(
         reason.code = letter.reason_code.as_str(),
         correlation.id = letter.correlation_id,
-        "an item of a mailbox went to the dead-letter queue"
+        "a message went to the dead-letter queue"
     );
     Ok(())
 }

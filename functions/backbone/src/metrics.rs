@@ -58,6 +58,22 @@ pub enum Metric {
     QuarantineEnded,
     /// A peer's message was not believed; the reason is the dead letter's.
     PeerRefused,
+    /// A system delivery was pushed again, unacknowledged.
+    DeliveryRepeated,
+    /// A system delivery was held back because its recipient is revoked.
+    DeliveryHeld,
+    /// A connector acknowledged a system delivery.
+    DeliveryAcknowledged,
+    /// A connector did not take a system delivery: it is a dead letter now.
+    DeliveryRefused,
+    /// A system delivery's retention was over before its recipient came: it is a dead letter now.
+    DeliveryExpired,
+    /// A system delivery was pushed as often as it may be: it is a dead letter now.
+    DeliveryUnacknowledged,
+    /// API Gateway does not carry a system delivery: it is a dead letter now.
+    DeliveryTooLarge,
+    /// A system delivery that was a dead letter has been put back.
+    DeliveryRestored,
     /// A record went back to the queue.
     RecordRetried,
     /// A record panicked.

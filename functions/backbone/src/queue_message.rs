@@ -9,9 +9,11 @@ use serde_json::Value;
 use crate::connection::ConnectionRef;
 use crate::did::AgentDid;
 use crate::id::Id;
+use crate::intake::trimmed_reason;
 use crate::limits::REASON_CHARS_MAX;
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Status};
+use crate::system_delivery::{DeliveryKey, DeliverySource, SystemDelivery};
 use crate::timestamp::{from_iso, to_iso};
 
 /// The version of every message this code writes, and the only one it reads.
@@ -28,6 +30,39 @@ pub enum QueueMessage {
     Drain(ConnectionRef),
     /// A displaced or revoked socket that could not be closed at once.
     Close(ConnectionRef),
+    /// It is a system delivery's turn: push it, and come back until it is acknowledged.
+    Deliver(DeliveryTurn),
+    /// A connector does not take a system delivery.
+    DeliveryRefused(DeliveryRefusal),
+    /// A system delivery that was given up: the form of its dead letter, so that a redrive begins it anew.
+    RestoreDelivery(SystemDelivery),
+}
+
+/// One turn of a system delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryTurn {
+    /// Which one.
+    pub key: DeliveryKey,
+    /// The time that its row was to say when this message was sent, in milliseconds since the Unix epoch; `None` for a
+    /// first turn. A message that comes while the row waits for another time has been replaced by another message.
+    pub due_at_ms: Option<u64>,
+}
+
+impl DeliveryTurn {
+    /// The first turn of a delivery, or a new one whatever turns there were before.
+    #[must_use]
+    pub const fn first(key: DeliveryKey) -> Self {
+        Self { key, due_at_ms: None }
+    }
+}
+
+/// What a connector says of a system delivery that it does not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRefusal {
+    /// Which one.
+    pub key: DeliveryKey,
+    /// Why, in the connector's words.
+    pub reason: Option<String>,
 }
 
 /// Why a message cannot be handled, ever. Such a message is buried, not retried and not dropped.
@@ -91,10 +126,39 @@ struct ConnectionBody<'a> {
     connected_at: String,
 }
 
+/// The body of a message about one system delivery.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryBody<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    recipient_agent_did: &'a AgentDid,
+    delivery_id: Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(flatten)]
+    content: Option<DeliveryContent<'a>>,
+}
+
+/// A whole system delivery, beside its key.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryContent<'a> {
+    from_agent_did: &'a AgentDid,
+    delivery_source: DeliverySource,
+    payload: &'a Value,
+    created_at: String,
+}
+
 const DELIVERY_RECEIPT: &str = "delivery_receipt";
 const CONNECTED: &str = "connected";
 const DRAIN: &str = "drain";
 const CLOSE: &str = "close";
+const DELIVER: &str = "deliver";
+const DELIVERY_REFUSED: &str = "delivery_refused";
+const RESTORE_DELIVERY: &str = "restore_delivery";
 
 impl QueueMessage {
     /// The message's body.
@@ -113,8 +177,27 @@ impl QueueMessage {
             Self::Connected(connection) => connection_body(CONNECTED, connection),
             Self::Drain(connection) => connection_body(DRAIN, connection),
             Self::Close(connection) => connection_body(CLOSE, connection),
+            Self::Deliver(turn) => serde_json::to_string(&DeliveryBody {
+                due_at: turn.due_at_ms.map(to_iso),
+                ..DeliveryBody::about(DELIVER, &turn.key.recipient, turn.key.delivery_id)
+            }),
+            Self::DeliveryRefused(refusal) => serde_json::to_string(&DeliveryBody {
+                reason: refusal.reason.as_deref(),
+                ..DeliveryBody::about(DELIVERY_REFUSED, &refusal.key.recipient, refusal.key.delivery_id)
+            }),
+            Self::RestoreDelivery(delivery) => serde_json::to_string(&DeliveryBody {
+                content: Some(DeliveryContent {
+                    from_agent_did: &delivery.from,
+                    delivery_source: delivery.source,
+                    payload: &delivery.payload,
+                    created_at: to_iso(delivery.created_at_ms),
+                }),
+                ..DeliveryBody::about(RESTORE_DELIVERY, &delivery.recipient, delivery.delivery_id)
+            }),
         };
-        text.expect("a message has string keys only")
+        let text = text.expect("a message has string keys only");
+        // The two characters that XML, and so SQS, does not know; in JSON they can only be in a string.
+        text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
     }
 
     /// Reads a message's body. `version` is its version attribute; a message without one comes from a producer that
@@ -134,6 +217,9 @@ impl QueueMessage {
             Some(CONNECTED) => parse_connection(&body).map(Self::Connected),
             Some(DRAIN) => parse_connection(&body).map(Self::Drain),
             Some(CLOSE) => parse_connection(&body).map(Self::Close),
+            Some(DELIVER) => parse_turn(&body).map(Self::Deliver),
+            Some(DELIVERY_REFUSED) => parse_refusal(&body).map(Self::DeliveryRefused),
+            Some(RESTORE_DELIVERY) => parse_delivery(body).map(Self::RestoreDelivery),
             Some(_) | None => Err(MessageDefect::UnknownType),
         }
     }
@@ -169,6 +255,41 @@ fn parse_connection(body: &Value) -> Result<ConnectionRef, MessageDefect> {
     })
 }
 
+impl<'a> DeliveryBody<'a> {
+    const fn about(kind: &'a str, recipient_agent_did: &'a AgentDid, delivery_id: Id) -> Self {
+        Self { kind, recipient_agent_did, delivery_id, due_at: None, reason: None, content: None }
+    }
+}
+
+fn parse_delivery_key(body: &Value) -> Result<DeliveryKey, MessageDefect> {
+    Ok(DeliveryKey {
+        recipient: field(body, "recipientAgentDid", AgentDid::parse)?,
+        delivery_id: field(body, "deliveryId", Id::parse)?,
+    })
+}
+
+fn parse_turn(body: &Value) -> Result<DeliveryTurn, MessageDefect> {
+    let due_at_ms = body.get("dueAt").map(|_| field(body, "dueAt", from_iso)).transpose()?;
+    Ok(DeliveryTurn { key: parse_delivery_key(body)?, due_at_ms })
+}
+
+fn parse_refusal(body: &Value) -> Result<DeliveryRefusal, MessageDefect> {
+    let reason = body.get("reason").and_then(Value::as_str).and_then(trimmed_reason);
+    Ok(DeliveryRefusal { key: parse_delivery_key(body)?, reason })
+}
+
+fn parse_delivery(mut body: Value) -> Result<SystemDelivery, MessageDefect> {
+    let DeliveryKey { recipient, delivery_id } = parse_delivery_key(&body)?;
+    Ok(SystemDelivery {
+        delivery_id,
+        recipient,
+        from: field(&body, "fromAgentDid", AgentDid::parse)?,
+        source: field(&body, "deliverySource", DeliverySource::parse)?,
+        created_at_ms: field(&body, "createdAt", from_iso)?,
+        payload: body.get_mut("payload").map(Value::take).ok_or(MessageDefect::InvalidField("payload"))?,
+    })
+}
+
 fn field<T>(
     body: &Value,
     name: &'static str,
@@ -181,6 +302,7 @@ fn field<T>(
 mod tests {
     use super::*;
     use crate::receipt::tests::receipt;
+    use crate::system_delivery::tests::pair_accepted;
 
     #[test]
     fn every_message_is_read_back() {
@@ -189,12 +311,21 @@ mod tests {
             connection_id: "L0SM9cOFvHcCIhw=".to_owned(),
             connected_at_ms: 1_775_000_000_123,
         };
+        let delivery = SystemDelivery::of_pair_accepted(&pair_accepted());
         for message in [
             QueueMessage::DeliveryReceipt(receipt(Status::DeliveredToWebhook, None, 1_775_000_000_123)),
             QueueMessage::DeliveryReceipt(receipt(Status::DeadLettered, Some("x"), 1_775_000_000_123)),
             QueueMessage::Connected(connection.clone()),
             QueueMessage::Drain(connection.clone()),
             QueueMessage::Close(connection),
+            QueueMessage::Deliver(DeliveryTurn::first(delivery.key())),
+            QueueMessage::Deliver(DeliveryTurn { key: delivery.key(), due_at_ms: Some(1_775_000_000_123) }),
+            QueueMessage::DeliveryRefused(DeliveryRefusal { key: delivery.key(), reason: None }),
+            QueueMessage::DeliveryRefused(DeliveryRefusal {
+                key: delivery.key(),
+                reason: Some("no \u{1}".to_owned()),
+            }),
+            QueueMessage::RestoreDelivery(delivery),
         ] {
             assert_eq!(QueueMessage::parse(&message.to_body(), Some(MESSAGE_VERSION)), Ok(message));
         }
@@ -216,12 +347,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_queue_refuses_is_escaped() {
+        let mut delivery = SystemDelivery::of_pair_accepted(&pair_accepted());
+        delivery.payload = serde_json::json!({ "odd\u{ffff}": "\u{fffe}\u{0}" });
+        let body = QueueMessage::RestoreDelivery(delivery.clone()).to_body();
+        assert!(!body.contains(['\u{0}', '\u{fffe}', '\u{ffff}']), "{body}");
+        assert_eq!(QueueMessage::parse(&body, None), Ok(QueueMessage::RestoreDelivery(delivery)));
+    }
+
+    #[test]
     fn defects_are_told_apart() {
         let parse = |body: &str| QueueMessage::parse(body, None).unwrap_err().reason_code().as_str();
         assert_eq!(parse("nonsense"), "not_json");
         assert_eq!(parse("[]"), "unknown_type");
         assert_eq!(parse("{\"type\":\"delivery_receipts\"}"), "unknown_type");
         assert_eq!(parse("{\"type\":\"delivery_receipt\"}"), "invalid_field");
+        assert_eq!(
+            parse("{\"type\":\"deliver\",\"deliveryId\":\"01KN33X0KRM9Q3MFS6RVPP6F7F\"}"),
+            "invalid_field"
+        );
         assert_eq!(parse("{\"type\":\"connected\",\"agentDid\":\"x\"}"), "invalid_field");
         assert_eq!(QueueMessage::parse("{}", Some("2")), Err(MessageDefect::UnknownVersion));
     }

@@ -20,6 +20,14 @@ pub enum ReasonCode {
     FrameTooLarge,
     /// An item of a mailbox cannot be read.
     UnreadableItem,
+    /// A stored system delivery cannot be read.
+    UnreadableDelivery,
+    /// A system delivery's recipient did not come for it within the retention.
+    DeliveryExpired,
+    /// A system delivery was pushed as often as it may be, and never acknowledged.
+    DeliveryUnacknowledged,
+    /// The connector of a system delivery's recipient did not take it.
+    DeliveryRefused,
     /// The sender of a receipt is at home at a proxy that is no peer of this stack.
     UnknownOrigin,
     /// A peer has sent something else than a receipt.
@@ -50,6 +58,10 @@ impl ReasonCode {
             Self::InvalidField => "invalid_field",
             Self::FrameTooLarge => "frame_too_large",
             Self::UnreadableItem => "unreadable_item",
+            Self::UnreadableDelivery => "unreadable_delivery",
+            Self::DeliveryExpired => "delivery_expired",
+            Self::DeliveryUnacknowledged => "delivery_unacknowledged",
+            Self::DeliveryRefused => "delivery_refused",
             Self::UnknownOrigin => "unknown_origin",
             Self::PeerType => "peer_type",
             Self::PeerUnknown => "peer_unknown",

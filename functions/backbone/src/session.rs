@@ -4,12 +4,14 @@ use crate::connection::{Admission, ConnectionRef, admit};
 use crate::error_chain::ErrorChain;
 use crate::frame::{ClientFrame, ServerFrame};
 use crate::id::Id;
+use crate::intake::trimmed_reason;
 use crate::limits::{CONNECTED_DELAY_S, CONNECTION_OPENING_RETRY_S};
 use crate::metrics::{Metric, Tally};
-use crate::queue_message::QueueMessage;
+use crate::queue_message::{DeliveryRefusal, QueueMessage};
 use crate::stores::{
     Claimed, Clock, Closed, ConnectionStore, DeliveryStore, Gateway, ReceiptQueue, StoreError, TrustStore,
 };
+use crate::system_delivery::DeliveryKey;
 
 /// How often a newcomer tries to become the agent's connection while others try the same.
 const CLAIM_ATTEMPTS_MAX: usize = 5;
@@ -188,27 +190,34 @@ pub fn answer_enqueue(text: &str, event_id: &str, now_ms: u64) -> String {
     answer.to_text(Id::derive(now_ms, &[event_id]), now_ms)
 }
 
-/// Takes any other frame: an accepted delivery is forgotten, everything else is ignored.
+/// Takes any other frame: a delivery that is acknowledged is forgotten, one that is refused is given up, everything else
+/// is ignored.
 ///
 /// # Errors
 ///
-/// [`StoreError`] if the delivery could not be forgotten; it will be sent again.
-pub async fn take_frame<O: DeliveryStore>(
+/// [`StoreError`] if the answer could not be kept; the delivery will be sent again.
+pub async fn take_frame<O: DeliveryStore + ReceiptQueue>(
     outside: &O,
     connection: &ConnectionRef,
     text: &str,
+    correlation_id: &str,
+    tally: &Tally,
 ) -> Result<(), StoreError> {
     match ClientFrame::parse(text) {
         Some(ClientFrame::DeliverAck { ack_id, accepted: true, .. }) => {
-            outside.acknowledge(&connection.agent, ack_id).await
+            outside.acknowledge(&connection.agent, ack_id).await?;
+            tally.count(Metric::DeliveryAcknowledged);
+            Ok(())
         }
-        Some(
-            ClientFrame::DeliverAck { accepted: false, .. }
-            | ClientFrame::Heartbeat { .. }
-            | ClientFrame::Enqueue { .. }
-            | ClientFrame::Other,
-        )
-        | None => Ok(()),
+        Some(ClientFrame::DeliverAck { ack_id, accepted: false, reason }) => {
+            let key = DeliveryKey { recipient: connection.agent.clone(), delivery_id: ack_id };
+            let reason = reason.as_deref().and_then(trimmed_reason);
+            let refusal = QueueMessage::DeliveryRefused(DeliveryRefusal { key, reason });
+            outside.send(&refusal, correlation_id, 0).await
+        }
+        Some(ClientFrame::Heartbeat { .. } | ClientFrame::Enqueue { .. } | ClientFrame::Other) | None => {
+            Ok(())
+        }
     }
 }
 

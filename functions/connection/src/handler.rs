@@ -73,7 +73,9 @@ impl ConnectionFunction {
                 RouteAnswer::status(200)
             }
             (Route::Default, Some(connection)) => {
-                if let Err(error) = take_frame(outside, &connection, &event.text()).await {
+                let taken =
+                    take_frame(outside, &connection, &event.text(), event.correlation_id(), tally).await;
+                if let Err(error) = taken {
                     tracing::warn!("an acknowledgement was not kept: {}", ErrorChain(&error));
                 }
                 RouteAnswer::status(200)

@@ -7,9 +7,10 @@ pub mod handler;
 use backbone_aws::settings;
 
 /// The environment variables without which this function does not start.
-pub const SETTINGS: [&str; 10] = [
+pub const SETTINGS: [&str; 11] = [
     settings::CONNECTIONS_TABLE,
     settings::RECEIPTS_TABLE,
+    settings::DELIVERIES_TABLE,
     settings::TRUST_TABLE,
     settings::RECEIPTS_QUEUE_URL,
     settings::RECEIPTS_QUEUE_ARN,

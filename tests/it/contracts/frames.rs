@@ -6,6 +6,7 @@ use backbone::did::AgentDid;
 use backbone::frame::{ClientFrame, ServerFrame};
 use backbone::id::Id;
 use backbone::receipt::Status;
+use backbone::system_delivery::DeliverySource;
 use serde_json::{Value, json};
 
 use super::document::{Document, keys, without};
@@ -24,6 +25,12 @@ fn server_frames() -> Vec<ServerFrame> {
     let to_agent_did = AgentDid::parse(DID).unwrap();
     let frames = vec![
         ServerFrame::Heartbeat {},
+        ServerFrame::Deliver {
+            from_agent_did: to_agent_did.clone(),
+            to_agent_did: to_agent_did.clone(),
+            payload: json!({ "system": {} }),
+            delivery_source: DeliverySource::PairAccepted,
+        },
         ServerFrame::HeartbeatAck { ack_id },
         ServerFrame::EnqueueAck { ack_id, accepted: false, reason: reason.clone() },
         ServerFrame::Receipt {
@@ -36,6 +43,7 @@ fn server_frames() -> Vec<ServerFrame> {
     for frame in &frames {
         match frame {
             ServerFrame::Heartbeat {}
+            | ServerFrame::Deliver { .. }
             | ServerFrame::HeartbeatAck { .. }
             | ServerFrame::EnqueueAck { .. }
             | ServerFrame::Receipt { .. } => {}

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use backbone::connection::ConnectionRef;
 use backbone::did::AgentDid;
 use backbone::id::Id;
-use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
+use backbone::queue_message::{DeliveryRefusal, DeliveryTurn, MESSAGE_VERSION, QueueMessage};
 use backbone::reason_code::ReasonCode;
 use backbone::receipt::{Receipt, Status};
+use backbone::system_delivery::{DeliverySource, SystemDelivery};
 use backbone_aws::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE};
 use serde_json::{Value, json};
 
@@ -31,18 +32,35 @@ fn messages() -> Vec<QueueMessage> {
         reason: Some("webhook answered 500".to_owned()),
         processed_at_ms: 1_775_000_000_000,
     };
+    let delivery = SystemDelivery {
+        delivery_id: receipt.request_id,
+        recipient: receipt.recipient.clone(),
+        from: receipt.sender.clone(),
+        source: DeliverySource::GroupMemberJoined,
+        payload: json!({ "type": "clawdentity:group-member-joined" }),
+        created_at_ms: 1_775_000_000_000,
+    };
     let messages = vec![
         QueueMessage::DeliveryReceipt(receipt),
         QueueMessage::Connected(connection.clone()),
         QueueMessage::Drain(connection.clone()),
         QueueMessage::Close(connection),
+        QueueMessage::Deliver(DeliveryTurn { key: delivery.key(), due_at_ms: Some(1_775_000_000_123) }),
+        QueueMessage::DeliveryRefused(DeliveryRefusal {
+            key: delivery.key(),
+            reason: Some("why".to_owned()),
+        }),
+        QueueMessage::RestoreDelivery(delivery),
     ];
     for message in &messages {
         match message {
             QueueMessage::DeliveryReceipt(_)
             | QueueMessage::Connected(_)
             | QueueMessage::Drain(_)
-            | QueueMessage::Close(_) => {}
+            | QueueMessage::Close(_)
+            | QueueMessage::Deliver(_)
+            | QueueMessage::DeliveryRefused(_)
+            | QueueMessage::RestoreDelivery(_) => {}
         }
     }
     messages

@@ -51,6 +51,7 @@ impl World {
         for (setting, keys) in [
             (settings::CONNECTIONS_TABLE, TableKeys::CONNECTIONS),
             (settings::RECEIPTS_TABLE, TableKeys::RECEIPTS),
+            (settings::DELIVERIES_TABLE, TableKeys::DELIVERIES),
             (settings::TRUST_TABLE, TableKeys::TRUST),
             (settings::NONCES_TABLE, TableKeys::NONCES),
         ] {

@@ -7,6 +7,7 @@ use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, Status, StoredReceipt};
 use serde_json::Value;
 
+use crate::delivery_checks::deliver_frame_id;
 use crate::ledger::{CountedEnd, Invariant, Violation};
 use crate::queue::{Content, Message};
 use crate::sockets::SocketState;
@@ -54,8 +55,12 @@ impl World {
     /// API Gateway takes a frame (I2, I5, I10, revocation). What was decided may be as old as `decided_ms`.
     pub(crate) fn check_frame(&mut self, connection_id: &str, frame: &str, decided_ms: u64) {
         let Some(agent) = self.sockets.agent(connection_id).cloned() else { return };
+        if let Some(id) = deliver_frame_id(frame) {
+            self.check_deliver_frame(&agent, id, frame, decided_ms);
+            return;
+        }
         let Some((id, receipt)) = read_frame(frame, &agent) else {
-            self.violated(Invariant::OnlyToItsSender, format!("no receipt frame: {frame}"));
+            self.violated(Invariant::OnlyToItsSender, format!("neither a receipt nor a delivery: {frame}"));
             return;
         };
         let expected = receipt.frame_id();
@@ -117,7 +122,17 @@ impl World {
                 QueueMessage::DeliveryReceipt(receipt) => {
                     self.check_kept(receipt, decided_ms, "left the queue");
                 }
-                QueueMessage::Connected(_) | QueueMessage::Drain(_) | QueueMessage::Close(_) => {}
+                QueueMessage::Deliver(turn) if self.deliveries.get(&turn.key).is_some() => {
+                    self.check_delivery_kept(&turn.key, "has had its turn");
+                }
+                QueueMessage::RestoreDelivery(delivery) => {
+                    self.check_delivery_kept(&delivery.key(), "was restored");
+                }
+                QueueMessage::Deliver(_)
+                | QueueMessage::DeliveryRefused(_)
+                | QueueMessage::Connected(_)
+                | QueueMessage::Drain(_)
+                | QueueMessage::Close(_) => {}
             },
             Content::Junk { body, .. } => {
                 let is_body =

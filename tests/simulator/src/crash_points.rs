@@ -15,6 +15,7 @@ use crate::faults::{Fate, Profile};
 use crate::operation::Operation;
 use crate::peers;
 use crate::queue::Content;
+use crate::recipients::{self, Mood};
 use crate::rng::Rng;
 use crate::run::{Report, settle};
 use crate::traffic::{self, Statement, agent};
@@ -47,6 +48,9 @@ pub struct Script {
     is_from_peer: bool,
     /// From when to when API Gateway takes no frames.
     outage_s: Option<(u64, u64)>,
+    /// When events happen that the sender is told of.
+    events: &'static [u64],
+    mood: Mood,
     is_frail: bool,
     has_junk: bool,
     ends_s: u64,
@@ -59,6 +63,8 @@ const NONE: Script = Script {
     posts: &[],
     is_from_peer: false,
     outage_s: None,
+    events: &[],
+    mood: Mood::Accepts,
     is_frail: false,
     has_junk: false,
     ends_s: 60,
@@ -68,7 +74,7 @@ const DELIVERED: Status = Status::DeliveredToWebhook;
 const DEAD: Status = Status::DeadLettered;
 
 /// Together they reach every operation.
-pub const SCRIPTS: [Script; 7] = [
+pub const SCRIPTS: [Script; 9] = [
     Script {
         name: "online: a receipt, the same again, another state, and junk beside them",
         visits: &[Visit { from_s: 1, until_s: 50, is_announced: true }],
@@ -131,6 +137,22 @@ pub const SCRIPTS: [Script; 7] = [
         is_from_peer: true,
         ..NONE
     },
+    Script {
+        name: "delivered: what an agent is told, online, offline and while it opens",
+        visits: &[
+            Visit { from_s: 10, until_s: 30, is_announced: false },
+            Visit { from_s: 40, until_s: 50, is_announced: true },
+        ],
+        events: &[2, 10, 20, 35],
+        ..NONE
+    },
+    Script {
+        name: "refused: what a connector does not take, put back and refused again",
+        visits: &[Visit { from_s: 10, until_s: 50, is_announced: true }],
+        events: &[15],
+        mood: Mood::Refuses,
+        ..NONE
+    },
 ];
 
 impl Script {
@@ -158,6 +180,7 @@ impl Script {
         };
         let mut world = World::new(Rng::new(1), profile, None, traced);
         world.forced = forced;
+        world.moods.insert(agent("sender", 0), self.mood);
         if self.is_frail {
             world.frail.insert(agent("sender", 0));
         }
@@ -170,7 +193,15 @@ impl Script {
             sim.spawn(event_source::poll(sim.clone(), settings.clone(), SourceQueue::Receipts));
         }
         if self.is_from_peer {
-            sim.spawn(event_source::poll(sim.clone(), settings, SourceQueue::Peers));
+            sim.spawn(event_source::poll(sim.clone(), settings.clone(), SourceQueue::Peers));
+        }
+        sim.spawn(recipients::answer_deliveries(sim.clone()));
+        for (number, &at_s) in (0..).zip(self.events) {
+            let (sim_of_event, retention_s) = (sim.clone(), settings.retention_s);
+            sim.spawn(async move {
+                sim_of_event.sleep(at_s * 1_000).await;
+                recipients::announce(sim_of_event, recipients::delivery(number, 0), retention_s).await;
+            });
         }
         sim.spawn(connectors::visit_and_return(sim.clone(), agent("sender", 0), self.visits));
         if !self.rival.is_empty() {

@@ -60,6 +60,8 @@ pub(crate) struct Profile {
     pub(crate) sent_late: u64,
     /// A handled message is not deleted.
     pub(crate) not_deleted: u64,
+    /// A connector does not answer a delivery.
+    pub(crate) unanswered: u64,
     /// A socket's end is not announced.
     pub(crate) silent_ends: u64,
     /// How far a function's clock may be off, either way, in milliseconds.
@@ -121,6 +123,7 @@ impl Profile {
             redelivered: rate(400, 300),
             sent_late: rate(400, 300),
             not_deleted: rate(300, 200),
+            unanswered: rate(300, 700),
             silent_ends: rate(400, 700),
             skew_ms: rate(400, 50),
             junk: rate(300, 1) > 0,

@@ -27,6 +27,7 @@ pub(crate) enum Function {
     Receipt,
     Consumer,
     Connection,
+    RegistryEvents,
 }
 
 impl Function {
@@ -35,6 +36,7 @@ impl Function {
             Self::Receipt => "receipt",
             Self::Consumer => "consumer",
             Self::Connection => "connection",
+            Self::RegistryEvents => "registry-events",
         }
     }
 
@@ -43,6 +45,7 @@ impl Function {
             Self::Receipt => 15_000,
             Self::Consumer => 30_000,
             Self::Connection => 10_000,
+            Self::RegistryEvents => 300_000,
         }
     }
 }

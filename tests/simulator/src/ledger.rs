@@ -5,11 +5,13 @@ use std::fmt;
 
 use backbone::id::Id;
 use backbone::receipt::{Receipt, ReceiptKey};
+use backbone::system_delivery::{DeliveryKey, SystemDelivery};
 
 /// A rule that must hold at every moment of every run; numbered as in the project's list of invariants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
-    /// Every accepted receipt ends pushed, waiting, buried, queued, or in a counted end; no message is dropped.
+    /// Every accepted receipt ends pushed, waiting, buried, queued, or in a counted end, every system delivery
+    /// acknowledged, waiting or buried; no message is dropped.
     NothingIsLost,
     /// Nothing is pushed that was not accepted, nor to another agent.
     OnlyToItsSender,
@@ -96,6 +98,14 @@ pub(crate) struct Ledger {
     pub(crate) orders: BTreeMap<ReceiptKey, Vec<(u64, Order)>>,
     /// What ended as the repetition of what was stored, by frame and time.
     pub(crate) repeated: BTreeSet<(Id, u64)>,
+    /// What an event was about.
+    pub(crate) deliveries: BTreeMap<DeliveryKey, SystemDelivery>,
+    /// Those whose event has been handled.
+    pub(crate) announced: BTreeSet<DeliveryKey>,
+    /// Those that a connector has acknowledged.
+    pub(crate) acknowledged: BTreeSet<DeliveryKey>,
+    /// How often API Gateway has taken the frame of a delivery.
+    pub(crate) offered: BTreeMap<DeliveryKey, u64>,
     pub(crate) ends: BTreeMap<CountedEnd, u64>,
     /// Invocations that did not answer; what they had counted may be lost.
     pub(crate) deaths: u64,

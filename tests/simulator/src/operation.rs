@@ -31,6 +31,20 @@ pub enum Operation {
     Note,
     /// The revocation row.
     AgentRevoked,
+    /// A system delivery's row.
+    KeepDelivery,
+    /// The row of one that was given up.
+    RestoreDelivery,
+    /// One row.
+    FindDelivery,
+    /// An agent's rows.
+    Deliveries,
+    /// What a turn leaves.
+    NoteTurn,
+    /// One that is given up.
+    RemoveDelivery,
+    /// One that is acknowledged.
+    Acknowledge,
     /// Onto the queue.
     Send,
     /// A message's back-off.
@@ -45,7 +59,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::ReadForDelivery,
         Self::Record,
         Self::KeepWaiting,
@@ -56,6 +70,13 @@ impl Operation {
         Self::Clear,
         Self::Note,
         Self::AgentRevoked,
+        Self::KeepDelivery,
+        Self::RestoreDelivery,
+        Self::FindDelivery,
+        Self::Deliveries,
+        Self::NoteTurn,
+        Self::RemoveDelivery,
+        Self::Acknowledge,
         Self::Send,
         Self::ShowAgain,
         Self::Bury,
@@ -74,7 +95,14 @@ impl Operation {
             | Self::Claim
             | Self::Clear
             | Self::Note
-            | Self::AgentRevoked => Service::Tables,
+            | Self::AgentRevoked
+            | Self::KeepDelivery
+            | Self::RestoreDelivery
+            | Self::FindDelivery
+            | Self::Deliveries
+            | Self::NoteTurn
+            | Self::RemoveDelivery
+            | Self::Acknowledge => Service::Tables,
             Self::Send | Self::ShowAgain | Self::Bury => Service::Queue,
             Self::Push | Self::Close => Service::Gateway,
         }
@@ -83,13 +111,24 @@ impl Operation {
     /// Whether code around it may panic in a run: what one record does, not what the whole batch shares.
     pub(crate) const fn may_panic(self) -> bool {
         match self {
-            Self::Record | Self::KeepWaiting | Self::StopWaiting | Self::Push | Self::Waiting => true,
+            Self::Record
+            | Self::KeepWaiting
+            | Self::StopWaiting
+            | Self::Push
+            | Self::Waiting
+            | Self::FindDelivery
+            | Self::Deliveries
+            | Self::NoteTurn
+            | Self::RemoveDelivery
+            | Self::RestoreDelivery => true,
             Self::ReadForDelivery
             | Self::Connection
             | Self::Claim
             | Self::Clear
             | Self::Note
             | Self::AgentRevoked
+            | Self::KeepDelivery
+            | Self::Acknowledge
             | Self::Send
             | Self::ShowAgain
             | Self::Bury

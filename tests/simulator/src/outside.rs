@@ -2,16 +2,16 @@
 
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use backbone::did::AgentDid;
-use backbone::id::Id;
 use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
-    Claimed, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, DeliveryStore, Gateway,
-    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, SourceQueue, StoreError, TrustStore, Waiting,
+    Claimed, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, Gateway, MailboxItem, Push,
+    ReceiptQueue, ReceiptStore, Recorded, SourceQueue, StoreError, TrustStore, Waiting,
 };
 use backbone::trust::{Pair, RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::checks::{name, read_frame};
+use crate::delivery_checks::deliver_frame_id;
 use crate::faults::Fate;
 use crate::invocation::Invocation;
 use crate::ledger::Invariant;
@@ -115,13 +115,19 @@ impl World {
         if self.chance(self.profile.push_too_large) || (is_cursed && self.chance(300)) {
             return Push::TooLarge;
         }
-        if self.chance(self.profile.push_lost) {
+        let is_delivery = deliver_frame_id(frame).is_some();
+        let is_lost = self.chance(self.profile.push_lost);
+        if is_lost {
             // Taken all the same, for a socket that nobody reads any more.
             let connection_id = connection_id.to_owned();
             self.schedule.happen_in(10, move |world| world.end_socket(&connection_id));
         }
         self.check_frame(connection_id, frame, decided_ms);
-        if !self.calm && agent.is_some_and(|agent| self.frail.contains(&agent)) {
+        if is_delivery && !is_lost {
+            self.inbox.push((connection_id.to_owned(), frame.to_owned()));
+            self.schedule.changed();
+        }
+        if !is_delivery && !self.calm && agent.is_some_and(|agent| self.frail.contains(&agent)) {
             let connection_id = connection_id.to_owned();
             self.schedule.happen_in(50, move |world| world.end_socket(&connection_id));
         }
@@ -314,11 +320,5 @@ impl TrustStore for Invocation {
 
     async fn registry_rows(&self) -> Result<RegistryRows, StoreError> {
         Ok(RegistryRows::default())
-    }
-}
-
-impl DeliveryStore for Invocation {
-    async fn acknowledge(&self, _agent: &AgentDid, _delivery: Id) -> Result<(), StoreError> {
-        Ok(())
     }
 }

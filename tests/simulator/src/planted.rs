@@ -10,9 +10,11 @@ use backbone::id::Id;
 use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
-    Claimed, Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, DeliveryStore, Gateway,
-    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, SourceQueue, StoreError, TrustStore, Waiting,
+    Claimed, Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryPage, DeliveryState,
+    DeliveryStore, Gateway, Kept, MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, SourceQueue,
+    StoreError, TrustStore, TurnNote, Waiting,
 };
+use backbone::system_delivery::{DeliveryKey, StoredDelivery, SystemDelivery};
 use backbone::trust::{Pair, RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::invocation::{Function, Invocation};
@@ -70,6 +72,14 @@ pub enum Bug {
     PushHasNoTimeout,
     /// Two states that one receipt had within a millisecond share one item of the mailbox.
     MailboxKeysCollide,
+    /// A delivery that was pushed is not looked at again.
+    RepeatIsForgotten,
+    /// An acknowledgement removes somebody else's delivery.
+    AckRemovesAnothers,
+    /// A delivery that is given up is no dead letter.
+    GiveUpIsNotBuried,
+    /// What a turn has done is not written down.
+    TurnsAreNotNoted,
     /// Nobody looks whether a peer may say what it says.
     PeersReceiptsAreBelieved,
     /// A peer may send what this stack sends to itself.
@@ -95,7 +105,7 @@ pub(crate) fn as_told(bug: Option<Bug>, message: &QueuedMessage) -> QueuedMessag
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -125,6 +135,10 @@ impl Bug {
         Self::PeersMayCloseSockets,
         Self::PeersDeadLettersGoAstray,
         Self::PeersBackOffIsAstray,
+        Self::RepeatIsForgotten,
+        Self::AckRemovesAnothers,
+        Self::GiveUpIsNotBuried,
+        Self::TurnsAreNotNoted,
     ];
 }
 
@@ -282,7 +296,11 @@ impl ReceiptQueue for Planted<'_> {
         let is_dropped = match message {
             QueueMessage::Connected(_) => self.has(Bug::ConnectIsNotAnnounced),
             QueueMessage::Drain(_) => self.has(Bug::DrainIsNotAnnounced),
-            QueueMessage::DeliveryReceipt(_) | QueueMessage::Close(_) => false,
+            QueueMessage::Deliver(turn) => self.has(Bug::RepeatIsForgotten) && turn.due_at_ms.is_some(),
+            QueueMessage::DeliveryReceipt(_)
+            | QueueMessage::Close(_)
+            | QueueMessage::DeliveryRefused(_)
+            | QueueMessage::RestoreDelivery(_) => false,
         };
         if is_dropped {
             return Ok(());
@@ -310,7 +328,9 @@ impl ReceiptQueue for Planted<'_> {
 
 impl DeadLetters for Planted<'_> {
     async fn bury(&self, letter: &DeadLetter) -> Result<(), StoreError> {
-        if self.has(Bug::BurialIsSkipped) {
+        let is_given_up =
+            matches!(QueueMessage::parse(&letter.body, None), Ok(QueueMessage::RestoreDelivery(_)));
+        if self.has(Bug::BurialIsSkipped) || (is_given_up && self.has(Bug::GiveUpIsNotBuried)) {
             return Ok(());
         }
         let queue = match letter.queue {
@@ -372,7 +392,54 @@ impl TrustStore for Planted<'_> {
 }
 
 impl DeliveryStore for Planted<'_> {
+    async fn keep_delivery(&self, delivery: &SystemDelivery, expires_at_s: u64) -> Result<Kept, StoreError> {
+        self.inner.keep_delivery(delivery, expires_at_s).await
+    }
+
+    async fn restore_delivery(
+        &self,
+        delivery: &SystemDelivery,
+        expires_at_s: u64,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.inner.restore_delivery(delivery, expires_at_s, now_ms).await
+    }
+
+    async fn find_delivery(&self, key: &DeliveryKey) -> Result<Option<StoredDelivery>, StoreError> {
+        self.inner.find_delivery(key).await
+    }
+
+    async fn deliveries(
+        &self,
+        agent: &AgentDid,
+        after: Option<Id>,
+        limit: usize,
+    ) -> Result<DeliveryPage, StoreError> {
+        self.inner.deliveries(agent, after, limit).await
+    }
+
+    async fn note_turn(&self, seen: &StoredDelivery, note: &TurnNote) -> Result<(), StoreError> {
+        if self.has(Bug::TurnsAreNotNoted) {
+            return Ok(());
+        }
+        self.inner.note_turn(seen, note).await
+    }
+
+    async fn remove_delivery(&self, seen: &StoredDelivery) -> Result<(), StoreError> {
+        self.inner.remove_delivery(seen).await
+    }
+
     async fn acknowledge(&self, agent: &AgentDid, delivery: Id) -> Result<(), StoreError> {
-        self.inner.acknowledge(agent, delivery).await
+        let key = DeliveryKey { recipient: agent.clone(), delivery_id: delivery };
+        let other = self.has(Bug::AckRemovesAnothers).then(|| self.inner.other_delivery(&key)).flatten();
+        let DeliveryKey { recipient, delivery_id } = other.unwrap_or(key);
+        self.inner.acknowledge(&recipient, delivery_id).await
+    }
+}
+
+impl Invocation {
+    /// A delivery to another agent.
+    fn other_delivery(&self, key: &DeliveryKey) -> Option<DeliveryKey> {
+        self.sim.with(|world| world.deliveries.keys().find(|other| other.recipient != key.recipient).cloned())
     }
 }

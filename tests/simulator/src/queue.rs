@@ -9,6 +9,7 @@ use backbone::receipt::Receipt;
 use backbone::stores::SourceQueue;
 
 use crate::checks::name;
+use crate::deliveries;
 use crate::rng::Rng;
 
 /// How long a received message stays hidden, in milliseconds.
@@ -200,6 +201,11 @@ impl Content {
             QueueMessage::Connected(connection) => format!("connected {}", connection.connection_id),
             QueueMessage::Drain(connection) => format!("drain {}", connection.connection_id),
             QueueMessage::Close(connection) => format!("close {}", connection.connection_id),
+            QueueMessage::Deliver(turn) => format!("turn of {}", deliveries::name(&turn.key)),
+            QueueMessage::DeliveryRefused(refusal) => format!("refused {}", deliveries::name(&refusal.key)),
+            QueueMessage::RestoreDelivery(delivery) => {
+                format!("restore {}", deliveries::name(&delivery.key()))
+            }
         }
     }
 
@@ -208,7 +214,28 @@ impl Content {
         match self {
             Self::Known(message) => match message.as_ref() {
                 QueueMessage::DeliveryReceipt(receipt) => Some(receipt),
-                QueueMessage::Connected(_) | QueueMessage::Drain(_) | QueueMessage::Close(_) => None,
+                QueueMessage::Connected(_)
+                | QueueMessage::Drain(_)
+                | QueueMessage::Close(_)
+                | QueueMessage::Deliver(_)
+                | QueueMessage::DeliveryRefused(_)
+                | QueueMessage::RestoreDelivery(_) => None,
+            },
+            Self::Junk { .. } => None,
+        }
+    }
+
+    /// The message, if it is about a system delivery.
+    pub(crate) fn about_delivery(&self) -> Option<&QueueMessage> {
+        match self {
+            Self::Known(message) => match message.as_ref() {
+                QueueMessage::Deliver(_)
+                | QueueMessage::DeliveryRefused(_)
+                | QueueMessage::RestoreDelivery(_) => Some(message),
+                QueueMessage::DeliveryReceipt(_)
+                | QueueMessage::Connected(_)
+                | QueueMessage::Drain(_)
+                | QueueMessage::Close(_) => None,
             },
             Self::Junk { .. } => None,
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use backbone::delivery::DeliverySettings;
 use backbone::did::AgentDid;
 use backbone::metrics::Metric;
+use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, StoredReceipt};
 use backbone::stores::SourceQueue;
 
@@ -17,6 +18,7 @@ use crate::ledger::{CountedEnd, Invariant, Violation};
 use crate::peers;
 use crate::planted::Bug;
 use crate::queue::Content;
+use crate::recipients::{self, Mood};
 use crate::rng::Rng;
 use crate::traffic::{self, Cast};
 use crate::world::{BEGIN_MS, World};
@@ -38,6 +40,10 @@ pub struct Report {
     pub trace: Vec<String>,
     /// Receipts answered 202.
     pub accepted: usize,
+    /// System deliveries whose event was handled.
+    pub announced: usize,
+    /// What the functions have counted.
+    pub counted: BTreeMap<Metric, u64>,
     /// Operations that handlers waited for.
     pub operations: usize,
 }
@@ -56,6 +62,9 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, traced: bool) -> Report {
     let pollers = rng.between(1, 4);
     let mut world = World::new(rng, profile.clone(), bug, traced);
     let cast = Cast::draw(&mut world, faults_end_ms);
+    if world.rng.chance(100) {
+        world.deliveries.tried_before = 22;
+    }
     world.forgets = settings.retention_s < RETENTION_S;
     world.note(|| format!("{profile:?}"));
     world.note(|| format!("{cast:?}"));
@@ -71,6 +80,8 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, traced: bool) -> Report {
         sim.spawn(event_source::poll(sim.clone(), settings, SourceQueue::Peers));
         sim.spawn(peers::send_at_random(sim.clone(), cast.clone()));
     }
+    sim.spawn(recipients::answer_deliveries(sim.clone()));
+    sim.spawn(recipients::announce_at_random(sim.clone(), cast.clone(), retention_s));
     sim.spawn(traffic::post_at_random(sim.clone(), cast));
     if profile.junk {
         sim.spawn(traffic::inject_junk(sim.clone(), faults_end_ms));
@@ -93,6 +104,9 @@ fn start_connectors(sim: &Sim, sender: &AgentDid, profile: &Profile, faults_end_
         if profile.frail && world.rng.chance(500) {
             world.frail.insert(sender.clone());
         }
+        let mood =
+            *world.rng.pick(&[Mood::Accepts, Mood::Accepts, Mood::Accepts, Mood::Refuses, Mood::IsMute]);
+        world.moods.insert(sender.clone(), mood);
         let is_fighting = profile.fights && world.rng.chance(500);
         let revoked_after_ms = (profile.revocations && world.rng.chance(500))
             .then(|| world.rng.below(faults_end_ms - world.now_ms()));
@@ -129,10 +143,13 @@ pub(crate) fn settle(sim: &Sim, faults_end_ms: u64) -> Report {
         check_ends(world);
         check_last_words(world);
         traffic::check_revoked(world);
+        world.check_deliveries_settled();
         Report {
             violations: std::mem::take(&mut world.ledger.violations),
             trace: world.take_trace(),
             accepted: world.ledger.accepted.len(),
+            announced: world.ledger.announced.len(),
+            counted: std::mem::take(&mut world.tally),
             operations: world.operations.len(),
         }
     })
@@ -166,9 +183,11 @@ fn is_untold(world: &World, receipt: &Receipt) -> bool {
     !is_overtaken && !world.ledger.taken.contains_key(&receipt.frame_id())
 }
 
-/// Messages about connections may remain: a quarantine is looked at again and again.
+/// Messages about connections may remain: a quarantine is looked at again and again. So is a delivery.
 fn is_unsettled(content: &Content) -> bool {
-    content.receipt().is_some() || matches!(content, Content::Junk { .. })
+    let is_turn = matches!(content.about_delivery(), Some(QueueMessage::Deliver(_)));
+    let is_delivery = content.about_delivery().is_some() && !is_turn;
+    content.receipt().is_some() || is_delivery || matches!(content, Content::Junk { .. })
 }
 
 /// Every sender who may hear has an empty mailbox, wherever their receipts were (I9), and every accepted receipt has

@@ -61,6 +61,12 @@ impl Sockets {
         theirs.map(|socket| socket.dialled_ms).max().unwrap_or_default()
     }
 
+    /// How often an agent's connectors have dialled.
+    pub(crate) fn dialled_by(&self, agent: &AgentDid) -> u64 {
+        let theirs = self.0.values().filter(|socket| socket.agent == *agent);
+        u64::try_from(theirs.count()).expect("a count fits")
+    }
+
     /// The answer to a frame, faults apart.
     pub(crate) fn push(&self, connection_id: &str) -> Push {
         if self.is(connection_id, SocketState::Open) { Push::Taken } else { Push::Gone }

@@ -7,11 +7,13 @@ use backbone::id::Id;
 use backbone::metrics::{Metric, Tally};
 use backbone::stores::SourceQueue;
 
+use crate::deliveries::Deliveries;
 use crate::faults::{Fate, Profile};
 use crate::ledger::Ledger;
 use crate::operation::Operation;
 use crate::planted::Bug;
 use crate::queue::{Content, Dead, Queue};
+use crate::recipients::Mood;
 use crate::rng::Rng;
 use crate::schedule::Schedule;
 use crate::sockets::{SocketState, Sockets};
@@ -39,7 +41,12 @@ pub(crate) struct World {
     /// What peers send, and what others put there.
     pub(crate) peer_queue: Queue,
     pub(crate) tables: Tables,
+    pub(crate) deliveries: Deliveries,
     pub(crate) sockets: Sockets,
+    /// Deliveries that have reached their connector and that it has not looked at, with their connection.
+    pub(crate) inbox: Vec<(String, String)>,
+    /// What connectors do with deliveries, where it is not to accept them.
+    pub(crate) moods: BTreeMap<AgentDid, Mood>,
     pub(crate) ledger: Ledger,
     pub(crate) tally: BTreeMap<Metric, u64>,
     pub(crate) bug: Option<Bug>,
@@ -66,7 +73,10 @@ impl World {
             queue: Queue::empty(SourceQueue::Receipts),
             peer_queue: Queue::empty(SourceQueue::Peers),
             tables: Tables::new(bug == Some(Bug::MailboxKeysCollide)),
+            deliveries: Deliveries::default(),
             sockets: Sockets::default(),
+            inbox: Vec::new(),
+            moods: BTreeMap::new(),
             ledger: Ledger::default(),
             tally: BTreeMap::new(),
             bug,

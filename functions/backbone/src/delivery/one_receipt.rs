@@ -4,9 +4,8 @@ use tracing::Instrument;
 
 use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::connection::ConnectionRow;
-use crate::error_chain::ErrorChain;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
-use crate::mailbox::{Attempt, FRAME_TOO_LARGE, attempt_push};
+use crate::mailbox::{Attempt, FRAME_TOO_LARGE, push_receipt};
 use crate::metrics::{Measure, Metric};
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
@@ -28,12 +27,7 @@ pub(super) async fn deliver_states<O: DeliveryOutside>(
     let mut outcomes = Vec::with_capacity(states.len());
     for (index, receipt) in states {
         let message = &courier.batch[index];
-        let handled = async {
-            parcel.deliver(message, receipt).await.unwrap_or_else(|error| {
-                tracing::warn!("a receipt could not be handled: {}", ErrorChain(&error));
-                Outcome::Retry(wait_s(message))
-            })
-        };
+        let handled = async { courier.or_again(index, parcel.deliver(message, receipt).await) };
         outcomes.push((index, handled.instrument(message.span()).await));
     }
     outcomes
@@ -181,7 +175,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             self.courier.tally.count(Metric::Quarantined);
             return Ok(Attempt::Offline);
         }
-        let attempt = attempt_push(self.courier.outside, receipt, live, self.courier.tally).await?;
+        let attempt = push_receipt(self.courier.outside, receipt, live, self.courier.tally).await?;
         if attempt == Attempt::Offline {
             // The other states of this receipt need not run into the same 410.
             self.connection.live = None;

@@ -27,7 +27,7 @@ pub struct QueuedMessage {
 }
 
 impl QueuedMessage {
-    pub(super) fn correlation_id(&self) -> &str {
+    pub(crate) fn correlation_id(&self) -> &str {
         self.correlation_id.as_deref().unwrap_or(&self.message_id)
     }
 

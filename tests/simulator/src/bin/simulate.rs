@@ -26,7 +26,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let traced = arguments.trace || arguments.seeds == 1;
-    let (mut accepted, mut operations) = (0, 0);
+    let (mut accepted, mut announced, mut operations) = (0, 0, 0);
     for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
         let mut report = run_seed(seed, arguments.bug, traced);
         if !report.violations.is_empty() && !traced {
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             println!("{line}");
         }
         accepted += report.accepted;
+        announced += report.announced;
         operations += report.operations;
         if !report.violations.is_empty() {
             for violation in &report.violations {
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    println!("{} seeds hold: {accepted} receipts accepted, {operations} operations", arguments.seeds);
+    println!(
+        "{} seeds hold: {accepted} receipts accepted, {announced} system deliveries announced, {operations} operations",
+        arguments.seeds
+    );
     ExitCode::SUCCESS
 }

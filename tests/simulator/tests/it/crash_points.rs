@@ -57,6 +57,16 @@ fn peer() {
 }
 
 #[test]
+fn delivered() {
+    holds_everywhere(&SCRIPTS[7]);
+}
+
+#[test]
+fn refused() {
+    holds_everywhere(&SCRIPTS[8]);
+}
+
+#[test]
 fn the_scripts_reach_every_operation() {
     let reached: BTreeSet<Operation> = SCRIPTS.iter().flat_map(Script::operations).collect();
     let missed: Vec<_> =

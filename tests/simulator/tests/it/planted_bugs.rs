@@ -65,4 +65,8 @@ found! {
     peers_may_close_sockets: PeersMayCloseSockets by NewerSocketSurvives, NothingIsLost;
     peers_dead_letters_go_astray: PeersDeadLettersGoAstray by OnlyToItsSender, NewerSocketSurvives, NothingIsLost;
     peers_back_off_is_astray: PeersBackOffIsAstray by FailsAlone;
+    repeat_is_forgotten: RepeatIsForgotten by NothingIsLost;
+    ack_removes_anothers: AckRemovesAnothers by NothingIsLost;
+    give_up_is_not_buried: GiveUpIsNotBuried by NothingIsLost;
+    turns_are_not_noted: TurnsAreNotNoted by RepetitionsAreAlike;
 }

@@ -1,5 +1,8 @@
 //! Random runs. Four tests, so that they share the cores.
 
+use std::collections::BTreeMap;
+
+use backbone::metrics::Metric;
 use simulator::run_seed;
 
 fn hold(mut seeds: std::ops::Range<u64>) {
@@ -43,6 +46,28 @@ fn the_same_seed_is_the_same_run() {
         let (one, other) = (run_seed(seed, None, true), run_seed(seed, None, true));
         assert!(one.trace == other.trace, "seed {seed} has two traces");
         assert_eq!(run_seed(seed, None, false).operations, one.operations, "tracing changed seed {seed}");
+    }
+}
+
+#[test]
+fn deliveries_come_to_every_end_and_take_every_detour() {
+    let mut counted = BTreeMap::new();
+    for seed in 0..1_000 {
+        for (metric, count) in run_seed(seed, None, false).counted {
+            *counted.entry(metric).or_insert(0_u64) += count;
+        }
+    }
+    for metric in [
+        Metric::DeliveryAcknowledged,
+        Metric::DeliveryRefused,
+        Metric::DeliveryExpired,
+        Metric::DeliveryUnacknowledged,
+        Metric::DeliveryTooLarge,
+        Metric::DeliveryRepeated,
+        Metric::DeliveryHeld,
+        Metric::DeliveryRestored,
+    ] {
+        assert!(counted.contains_key(&metric), "{metric:?} is not in {counted:?}");
     }
 }
 

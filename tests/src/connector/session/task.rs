@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::super::OnDelivery;
 use super::super::frame_rules::{self, Frame};
 use super::{Arrival, End, Heartbeat, Record, Socket};
 use crate::stamp;
@@ -26,6 +27,7 @@ pub(super) async fn serve(
     mut outbox: mpsc::UnboundedReceiver<Message>,
     record: watch::Sender<Record>,
     heartbeat_every: Duration,
+    on_delivery: OnDelivery,
 ) {
     let mut heartbeat = interval(heartbeat_every);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -36,7 +38,7 @@ pub(super) async fn serve(
                 Some(message) => send(&mut socket, message).await,
                 None => return,
             },
-            message = socket.next() => receive(&mut socket, &record, message).await,
+            message = socket.next() => receive(&mut socket, &record, message, on_delivery).await,
         };
         if let Err(end) = step {
             break end;
@@ -73,6 +75,7 @@ async fn receive(
     socket: &mut Socket,
     record: &watch::Sender<Record>,
     message: Option<Result<Message, Error>>,
+    on_delivery: OnDelivery,
 ) -> Result<(), End> {
     let text = match message {
         None => return Err(End::Broken("end of stream".to_owned())),
@@ -98,7 +101,7 @@ async fn receive(
         record.arrivals.push(arrival.clone());
     });
     match frame {
-        Ok(frame) => answer(socket, &frame).await,
+        Ok(frame) => answer(socket, &frame, on_delivery).await,
         Err(_) => Err(End::Unparsable(arrival.text)),
     }
 }
@@ -113,11 +116,14 @@ fn note_acknowledgement(record: &mut Record, arrival: &Arrival) {
     }
 }
 
-/// A heartbeat and a delivery are acknowledged; nothing else is answered.
-async fn answer(socket: &mut Socket, frame: &Frame) -> Result<(), End> {
-    let mut reply = match frame.kind.as_str() {
-        "heartbeat" => json!({"type": "heartbeat_ack"}),
-        "deliver" => json!({"type": "deliver_ack", "accepted": true}),
+/// A heartbeat is acknowledged, a delivery answered as the connector was told; nothing else is answered.
+async fn answer(socket: &mut Socket, frame: &Frame, on_delivery: OnDelivery) -> Result<(), End> {
+    let mut reply = match (frame.kind.as_str(), on_delivery) {
+        ("heartbeat", _) => json!({"type": "heartbeat_ack"}),
+        ("deliver", OnDelivery::Accept) => json!({"type": "deliver_ack", "accepted": true}),
+        ("deliver", OnDelivery::Refuse(reason)) => {
+            json!({"type": "deliver_ack", "accepted": false, "reason": reason})
+        }
         _ => return Ok(()),
     };
     reply["v"] = json!(1);
