@@ -26,4 +26,5 @@ pub mod receipt;
 pub mod session;
 pub mod stores;
 pub mod timestamp;
+pub mod trail;
 pub mod trust;
