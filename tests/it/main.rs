@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
+mod contracts;
+mod correlation;
 mod endurance;
 mod fixture;
 mod least_privilege;
 mod local_aws;
+mod logs;
+mod operations;
 mod receipt_path;
 mod sdk_faults;
 mod sockets;

@@ -7,13 +7,18 @@ use serde_yaml_ng::Value;
 /// What the template gives every function, and what Lambda or a user may add.
 const GLOBAL: [&str; 3] = ["ENVIRONMENT", "LOG_LEVEL", "BACKBONE_VERSION"];
 
-fn template() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+/// The text of a file of the repository.
+pub(crate) fn repository_file(path: &str) -> String {
+    let path = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|problem| panic!("{path}: {problem}"))
+}
+
+pub(crate) fn template() -> Value {
+    serde_yaml_ng::from_str(&repository_file("template.yaml")).unwrap()
 }
 
 /// A value without the tag (`!Ref`, `!GetAtt` …) that it may carry.
-fn untagged(value: &Value) -> &Value {
+pub(crate) fn untagged(value: &Value) -> &Value {
     if let Value::Tagged(tagged) = value { &tagged.value } else { value }
 }
 
@@ -24,7 +29,7 @@ fn resources(template: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
         .map(|(id, resource)| (id.as_str().unwrap(), resource["Type"].as_str().unwrap(), resource))
 }
 
-fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+pub(crate) fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
     resources(template)
         .filter(move |(_, found, _)| *found == kind)
         .map(|(id, _, resource)| (id, &resource["Properties"]))

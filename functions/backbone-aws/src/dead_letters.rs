@@ -25,7 +25,7 @@ impl DeadLetters for Invocation<'_> {
                     .as_ref()
                     .map(|version| HashMap::from([(VERSION_ATTRIBUTE.to_owned(), attribute(version))])),
             )
-            .message_attributes("reasonCode", attribute(letter.reason_code))
+            .message_attributes("reasonCode", attribute(letter.reason_code.as_str()))
             .message_attributes("reason", attribute(&letter.reason))
             .message_attributes("receiveCount", attribute(letter.receive_count.to_string()))
             .message_attributes("originalMessageId", attribute(&letter.original_message_id))
@@ -38,6 +38,7 @@ impl DeadLetters for Invocation<'_> {
 
 #[cfg(test)]
 mod tests {
+    use backbone::reason_code::ReasonCode;
     use serde_json::json;
 
     use super::*;
@@ -48,7 +49,7 @@ mod tests {
         let letter = DeadLetter {
             body: "nonsense".to_owned(),
             version: Some("2".to_owned()),
-            reason_code: "not_json",
+            reason_code: ReasonCode::NotJson,
             reason: "body is not JSON (line 1, column 2)".to_owned(),
             receive_count: 3,
             original_message_id: "m".to_owned(),

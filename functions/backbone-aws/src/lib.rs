@@ -22,7 +22,7 @@ mod nonces_table;
 mod outside;
 mod overview;
 mod receipt_items;
-mod receipts_queue;
+pub mod receipts_queue;
 mod receipts_table;
 mod registry;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! Metrics as lines of the log, in the embedded metric format: they are counted from there, without another call.
 
+use backbone::error_code::ErrorCode;
 use backbone::metrics::{Metric, Tally};
 use serde_json::{Map, Value, json};
 
@@ -14,19 +15,31 @@ pub struct Source<'a> {
     pub environment: &'a str,
 }
 
-/// Writes what was counted in one invocation as one line to the standard output, and nothing if nothing was. `now_ms`
-/// is in milliseconds since the Unix epoch.
+/// Writes what was counted in one invocation to the standard output: nothing if nothing was, else one line, and one more
+/// for each code that a request was refused with. `now_ms` is in milliseconds since the Unix epoch.
 #[expect(clippy::print_stdout, reason = "the standard output is where Lambda takes log lines from")]
 pub fn emit(source: Source<'_>, tally: &Tally, now_ms: u64) {
-    if let Some(line) = line(source, &tally.take(), now_ms) {
+    if let Some(line) = line(source, &tally.take(), None, now_ms) {
         println!("{line}");
+    }
+    for (code, count) in tally.take_refusals() {
+        if let Some(line) = line(source, &[(Metric::RequestRefused, count)], Some(code), now_ms) {
+            println!("{line}");
+        }
     }
 }
 
-fn line(source: Source<'_>, counts: &[(Metric, u64)], now_ms: u64) -> Option<String> {
+fn line(
+    source: Source<'_>,
+    counts: &[(Metric, u64)],
+    code: Option<ErrorCode>,
+    now_ms: u64,
+) -> Option<String> {
     if counts.is_empty() {
         return None;
     }
+    let dimensions: &[&str] =
+        if code.is_some() { &["service", "environment", "code"] } else { &["service", "environment"] };
     let named: Vec<_> = counts.iter().map(|(metric, count)| (format!("{metric:?}"), *count)).collect();
     let definitions: Vec<_> =
         named.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
@@ -37,7 +50,7 @@ fn line(source: Source<'_>, counts: &[(Metric, u64)], now_ms: u64) -> Option<Str
                 "Timestamp": now_ms,
                 "CloudWatchMetrics": [{
                     "Namespace": NAMESPACE,
-                    "Dimensions": [["service", "environment"]],
+                    "Dimensions": [dimensions],
                     "Metrics": definitions,
                 }],
             }),
@@ -45,6 +58,7 @@ fn line(source: Source<'_>, counts: &[(Metric, u64)], now_ms: u64) -> Option<Str
         ("service".to_owned(), source.service.into()),
         ("environment".to_owned(), source.environment.into()),
     ]);
+    line.extend(code.map(|code| ("code".to_owned(), code.as_str().into())));
     line.extend(named.into_iter().map(|(name, count)| (name, count.into())));
     Some(Value::Object(line).to_string())
 }
@@ -61,7 +75,7 @@ mod tests {
         tally.count(Metric::Pushed);
         tally.count(Metric::MailboxStored);
         tally.count(Metric::Pushed);
-        let line = line(SOURCE, &tally.take(), 1_775_000_000_123).unwrap();
+        let line = line(SOURCE, &tally.take(), None, 1_775_000_000_123).unwrap();
         assert!(!line.contains('\n'));
         let expected = json!({
             "_aws": {
@@ -79,6 +93,15 @@ mod tests {
 
     #[test]
     fn nothing_counted_is_no_line() {
-        assert_eq!(line(SOURCE, &[], 0), None);
+        assert_eq!(line(SOURCE, &[], None, 0), None);
+    }
+
+    #[test]
+    fn a_refusals_code_is_a_dimension() {
+        let line = line(SOURCE, &[(Metric::RequestRefused, 2)], Some(ErrorCode::AuthReplay), 7).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Dimensions"], json!([["service", "environment", "code"]]));
+        assert_eq!((&line["code"], &line["RequestRefused"]), (&json!("PROXY_AUTH_REPLAY"), &json!(2)));
     }
 }

@@ -129,9 +129,12 @@ where
     if !caller.is_paired() {
         return Err(Refusal::NotPaired);
     }
-    let message = QueueMessage::DeliveryReceipt(posted.accepted_at(outside.now_ms()));
+    let receipt = posted.accepted_at(outside.now_ms());
+    let receipt_id = receipt.request_id;
+    let message = QueueMessage::DeliveryReceipt(receipt);
     outside.send(&message, correlation_id, 0).await.map_err(Refusal::Queue)?;
     tally.count(Metric::ReceiptAccepted);
+    tracing::debug!(receipt.id = %receipt_id, "queued a receipt");
     Ok(())
 }
 

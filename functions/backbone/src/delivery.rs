@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
+use tracing::Instrument;
 
 use self::one_receipt::deliver_states;
 use self::retry::{is_last_own_attempt, wait_s};
@@ -21,6 +22,7 @@ use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S, PUS
 use crate::mailbox::{Drained, drain};
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::{MessageDefect, QueueMessage};
+use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, ReceiptKey};
 use crate::stores::{
     Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, Gateway, ReceiptQueue,
@@ -62,8 +64,13 @@ impl QueuedMessage {
         self.correlation_id.as_deref().unwrap_or(&self.message_id)
     }
 
+    /// What every line about this message says of it; an error's span, so that no level of logging leaves it out.
+    fn span(&self) -> tracing::Span {
+        tracing::error_span!("message", correlation.id = self.correlation_id(), message.id = self.message_id)
+    }
+
     /// What is kept of a message, or of the receipt that it led to, when it can never be handled.
-    pub(crate) fn dead_letter(&self, body: String, reason_code: &'static str, reason: String) -> DeadLetter {
+    pub(crate) fn dead_letter(&self, body: String, reason_code: ReasonCode, reason: String) -> DeadLetter {
         DeadLetter {
             body,
             version: self.version.clone(),
@@ -100,7 +107,7 @@ enum Outcome {
     /// To be shown again after so many seconds.
     Retry(u32),
     Bury {
-        reason_code: &'static str,
+        reason_code: ReasonCode,
         reason: String,
     },
 }
@@ -203,8 +210,9 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     /// Does one thing so that a panic in it stays in it.
     async fn do_alone(&self, work: Work) -> Vec<(usize, Verdict)> {
         let indices = work.indices();
+        let span = indices.first().map_or_else(tracing::Span::none, |first| self.batch[*first].span());
         let drained = work.drained().cloned();
-        let done = AssertUnwindSafe(self.do_work(work)).catch_unwind().await;
+        let done = AssertUnwindSafe(self.do_work(work).instrument(span)).catch_unwind().await;
         if let Ok(verdicts) = done {
             return verdicts;
         }
@@ -216,7 +224,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
                 Some(connection) => self.drain_again(message, connection).await,
                 None => Outcome::Retry(wait_s(message)),
             };
-            verdicts.push((index, self.settle(index, outcome).await));
+            verdicts.push((index, self.settle(index, outcome).instrument(message.span()).await));
         }
         verdicts
     }
@@ -242,7 +250,8 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         };
         let mut verdicts = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes {
-            verdicts.push((index, self.settle(index, outcome).await));
+            let span = self.batch[index].span();
+            verdicts.push((index, self.settle(index, outcome).instrument(span).await));
         }
         verdicts
     }
@@ -273,18 +282,13 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     async fn bury(
         &self,
         message: &QueuedMessage,
-        reason_code: &'static str,
+        reason_code: ReasonCode,
         reason: String,
     ) -> Result<(), StoreError> {
         let letter = message.dead_letter(message.body.clone(), reason_code, reason);
         self.outside.bury(&letter).await?;
         self.tally.count(Metric::DeadLettered);
-        tracing::warn!(
-            reason.code = reason_code,
-            message.id = message.message_id,
-            correlation.id = letter.correlation_id,
-            "a message went to the dead-letter queue"
-        );
+        tracing::warn!(reason.code = reason_code.as_str(), "a message went to the dead-letter queue");
         Ok(())
     }
 
@@ -306,11 +310,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             }
             Drained::NotOpenYet => self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await,
             Drained::Failed(error) => {
-                tracing::warn!(
-                    correlation.id = message.correlation_id(),
-                    "a drain was interrupted: {}",
-                    ErrorChain(&error)
-                );
+                tracing::warn!("a drain was interrupted: {}", ErrorChain(&error));
                 self.drain_again(message, connection).await
             }
         }

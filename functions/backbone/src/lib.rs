@@ -22,6 +22,7 @@ pub mod limits;
 pub mod mailbox;
 pub mod metrics;
 pub mod queue_message;
+pub mod reason_code;
 pub mod receipt;
 pub mod session;
 pub mod stores;

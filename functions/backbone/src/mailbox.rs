@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::stream::{self, StreamExt};
+use tracing::Instrument;
 
 use crate::connection::{ConnectionRef, Feeding, Live};
 use crate::delivery::{DeliveryOutside, QueuedMessage};
@@ -14,6 +15,7 @@ use crate::limits::{
 };
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::QueueMessage;
+use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
 use crate::stores::{
     ConnectionStore, DeadLetter, DeliveryState, Gateway, MailboxItem, Push, Recorded, StoreError,
@@ -21,8 +23,8 @@ use crate::stores::{
 };
 
 /// Reason code and reason of a receipt whose frame API Gateway does not carry.
-pub(crate) const FRAME_TOO_LARGE: (&str, &str) =
-    ("frame_too_large", "API Gateway refused the frame as too large");
+pub(crate) const FRAME_TOO_LARGE: (ReasonCode, &str) =
+    (ReasonCode::FrameTooLarge, "API Gateway refused the frame as too large");
 
 /// What became of one push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,12 @@ pub(crate) async fn attempt_push<O: Gateway + ConnectionStore + crate::stores::C
         }
     };
     tally.count(metric);
+    tracing::debug!(
+        receipt.id = %receipt.request_id,
+        connection.id = live.connection_id,
+        push.outcome = ?attempt,
+        "offered a frame to API Gateway"
+    );
     Ok(attempt)
 }
 
@@ -238,7 +246,8 @@ async fn bury_unreadable<O: DeliveryOutside>(
             MailboxItem::Readable(item) => waiting.push(item),
             MailboxItem::Unreadable(UnreadableItem { item, attributes }) => {
                 let reason = format!("item {item} of the mailbox of {} cannot be read", connection.agent);
-                bury(outside, message.dead_letter(attributes, "unreadable_item", reason), tally).await?;
+                bury(outside, message.dead_letter(attributes, ReasonCode::UnreadableItem, reason), tally)
+                    .await?;
                 outside.remove_unreadable(&connection.agent, &item).await?;
             }
         }
@@ -280,6 +289,8 @@ async fn push_page<O: DeliveryOutside>(
         if outside.time_left_ms() < SETTLE_TIME_LEFT_MS_MIN {
             return Ok(Page::OutOfTime);
         }
+        // The line is about the receipt, and not about the connect that has it drained.
+        let span = tracing::error_span!("waiting", correlation.id = waiting.correlation_id);
         let receipt = waiting.receipt;
         if pushed.contains(&receipt.frame_id()) {
             // The same state twice in one mailbox: whoever moved it on has died before removing the older item.
@@ -300,7 +311,7 @@ async fn push_page<O: DeliveryOutside>(
                 continue;
             }
         }
-        match attempt_push(outside, &receipt, live, tally).await? {
+        match attempt_push(outside, &receipt, live, tally).instrument(span).await? {
             Attempt::Taken => {
                 tally.count(Metric::MailboxDrained);
                 pushed.insert(receipt.frame_id());
@@ -316,12 +327,9 @@ async fn push_page<O: DeliveryOutside>(
             Attempt::Failed => return Err(push_failed()),
             Attempt::TooLarge => {
                 let body = QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
-                bury(
-                    outside,
-                    message.dead_letter(body, FRAME_TOO_LARGE.0, FRAME_TOO_LARGE.1.to_owned()),
-                    tally,
-                )
-                .await?;
+                let mut letter = message.dead_letter(body, FRAME_TOO_LARGE.0, FRAME_TOO_LARGE.1.to_owned());
+                letter.correlation_id = waiting.correlation_id.unwrap_or(letter.correlation_id);
+                bury(outside, letter, tally).await?;
                 settled.push(Settled { receipt, pushed: None });
             }
         }
@@ -344,7 +352,7 @@ async fn bury<O: DeliveryOutside>(outside: &O, letter: DeadLetter, tally: &Tally
     outside.bury(&letter).await?;
     tally.count(Metric::DeadLettered);
     tracing::warn!(
-        reason.code = letter.reason_code,
+        reason.code = letter.reason_code.as_str(),
         correlation.id = letter.correlation_id,
         "an item of a mailbox went to the dead-letter queue"
     );

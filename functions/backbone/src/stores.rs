@@ -11,6 +11,7 @@ use crate::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use crate::did::AgentDid;
 use crate::id::Id;
 use crate::queue_message::QueueMessage;
+use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use crate::trust::{RegistryRows, TrustAnswer, TrustQuestion};
 
@@ -152,8 +153,8 @@ pub struct DeadLetter {
     pub body: String,
     /// Its version attribute: without it a message of another version would be misread after a redrive.
     pub version: Option<String>,
-    /// A short name for the reason, to filter by.
-    pub reason_code: &'static str,
+    /// The reason, to filter by.
+    pub reason_code: ReasonCode,
     /// The reason for a person; never quotes the body.
     pub reason: String,
     /// How often the message had been received.
@@ -218,6 +219,8 @@ pub struct Waiting {
     pub receipt: Receipt,
     /// When it is given up, in seconds since the Unix epoch.
     pub expires_at_s: u64,
+    /// The id that follows it through the system; `None` where whoever put it in knew none.
+    pub correlation_id: Option<String>,
 }
 
 /// Receipts and mailboxes.

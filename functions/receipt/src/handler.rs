@@ -4,7 +4,7 @@ use backbone::acceptance::{Refusal, accept, look_up};
 use backbone::auth::{Gatekeeper, ProofHeaders, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
-use backbone::metrics::{Metric, Tally};
+use backbone::metrics::Tally;
 use backbone::receipt::StoredReceipt;
 use backbone::stores::{Clock, NonceStore, ReceiptQueue, ReceiptStore, Registry, TrustStore};
 use backbone::timestamp::to_iso;
@@ -13,6 +13,7 @@ use backbone_aws::settings::{BACKBONE_VERSION, Settings, SettingsError};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::HeaderValue;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::http_event::HttpEvent;
 
@@ -62,6 +63,19 @@ impl ReceiptFunction {
         tally: &Tally,
     ) -> ApiGatewayV2httpResponse {
         let request_id = event.header("x-request-id").filter(|id| is_request_id(id)).unwrap_or(invocation_id);
+        // An error's span, so that no level of logging leaves the id out.
+        let span = tracing::error_span!("request", correlation.id = request_id);
+        let answer = self.answer(outside, event, request_id, tally).instrument(span).await;
+        answer.into_response(request_id)
+    }
+
+    async fn answer<O: Outside>(
+        &self,
+        outside: &O,
+        event: &HttpEvent,
+        request_id: &str,
+        tally: &Tally,
+    ) -> Answer {
         let answer = match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
             ("GET", HEALTH_PATH) => self.health(outside.now_ms()),
             (method @ ("GET" | "POST"), RECEIPTS_PATH) => {
@@ -69,8 +83,8 @@ impl ReceiptFunction {
             }
             _ => error_answer(ErrorCode::NotFound, None, request_id),
         };
-        tracing::debug!(correlation.id = request_id, http.status = answer.status, "answered a request");
-        answer.into_response(request_id)
+        tracing::debug!(http.status = answer.status, "answered a request");
+        answer
     }
 
     async fn receipts<O: Outside>(
@@ -123,14 +137,9 @@ impl ReceiptFunction {
 }
 
 fn refuse(refusal: &Refusal, request_id: &str, tally: &Tally) -> Answer {
-    tally.count(Metric::RequestRefused);
     let code = refusal.code();
-    tracing::warn!(
-        correlation.id = request_id,
-        error.code = code.as_str(),
-        "refused a request: {}",
-        ErrorChain(refusal)
-    );
+    tally.refuse(code);
+    tracing::warn!(error.code = code.as_str(), "refused a request: {}", ErrorChain(refusal));
     let mut answer = error_answer(code, refusal.details(), request_id);
     answer.retry_after_s = refusal.retry_after_s();
     answer

@@ -4,6 +4,7 @@
 mod cargo;
 mod demo;
 mod deployment;
+mod docs;
 mod failure;
 mod local_http;
 mod ministack;
@@ -37,6 +38,7 @@ Usage: cargo xtask <command>
   up        start the stack and keep it running until Ctrl-C
   package   build the functions for AWS (arm64) and check their size
   validate  check template.yaml
+  docs      write the pages that come from the template and the contracts
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
             ["up"] => Box::new(up::run),
             ["package"] => Box::new(package::run),
             ["validate"] => Box::new(validate::run),
+            ["docs"] => Box::new(docs::run),
             ["help" | "--help" | "-h"] => {
                 print!("{USAGE}");
                 return ExitCode::SUCCESS;

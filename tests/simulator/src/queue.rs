@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use backbone::delivery::QueuedMessage;
 use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
+use backbone::reason_code::ReasonCode;
 use backbone::receipt::Receipt;
 
 use crate::checks::name;
@@ -42,7 +43,7 @@ pub(crate) struct Message {
 pub(crate) struct Dead {
     pub(crate) content: Content,
     /// Why, if it was put there on purpose.
-    pub(crate) reason: Option<&'static str>,
+    pub(crate) reason: Option<ReasonCode>,
 }
 
 /// See the module.

@@ -1,5 +1,7 @@
 //! One receipt's states, pushed, recorded, or left waiting (design 4.2 to 4.5).
 
+use tracing::Instrument;
+
 use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::connection::ConnectionRow;
 use crate::error_chain::ErrorChain;
@@ -26,18 +28,13 @@ pub(super) async fn deliver_states<O: DeliveryOutside>(
     let mut outcomes = Vec::with_capacity(states.len());
     for (index, receipt) in states {
         let message = &courier.batch[index];
-        let outcome = match parcel.deliver(message, receipt).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::warn!(
-                    correlation.id = message.correlation_id(),
-                    "a receipt could not be handled: {}",
-                    ErrorChain(&error)
-                );
+        let handled = async {
+            parcel.deliver(message, receipt).await.unwrap_or_else(|error| {
+                tracing::warn!("a receipt could not be handled: {}", ErrorChain(&error));
                 Outcome::Retry(wait_s(message))
-            }
+            })
         };
-        outcomes.push((index, outcome));
+        outcomes.push((index, handled.instrument(message.span()).await));
     }
     outcomes
 }
@@ -77,7 +74,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 let pushed = self.pushed(receipt);
                 self.record(pushed).await.map(|_| Outcome::Done)
             }
-            Attempt::Offline => match self.wait(&receipt).await? {
+            Attempt::Offline => match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.look_again(message, receipt).await,
                 Recorded::Stale => Ok(Outcome::Done),
             },
@@ -85,7 +82,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
             }
             Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
-            Attempt::NotOpenYet | Attempt::Failed => match self.wait(&receipt).await? {
+            Attempt::NotOpenYet | Attempt::Failed => match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.announce_drain(message, &receipt).await,
                 Recorded::Stale => Ok(Outcome::Done),
             },
@@ -115,7 +112,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     ) -> Result<Outcome, StoreError> {
         let earlier = stored.receipt;
         let latest = if earlier.order() < repeated.order() { repeated } else { earlier.clone() };
-        if self.wait(&latest).await? == Recorded::Stale {
+        if self.wait(message, &latest).await? == Recorded::Stale {
             return Ok(Outcome::Done);
         }
         if latest != earlier {
@@ -192,11 +189,16 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
 
     /// Puts the receipt into the mailbox: the waiting item first, so that a row without a push always has one. A state
     /// that another consumer has overtaken, or pushed, meanwhile is taken out again.
-    async fn wait(&mut self, receipt: &Receipt) -> Result<Recorded, StoreError> {
+    async fn wait(&mut self, message: &QueuedMessage, receipt: &Receipt) -> Result<Recorded, StoreError> {
         let row =
             StoredReceipt { receipt: receipt.clone(), pushed_at_ms: None, expires_at_s: self.expires_at_s() };
-        let waiting = Waiting { receipt: receipt.clone(), expires_at_s: row.expires_at_s };
+        let waiting = Waiting {
+            receipt: receipt.clone(),
+            expires_at_s: row.expires_at_s,
+            correlation_id: Some(message.correlation_id().to_owned()),
+        };
         self.courier.outside.keep_waiting(&waiting).await?;
+        tracing::debug!(receipt.id = %receipt.request_id, "a receipt waits for its sender");
         self.courier.tally.count(Metric::MailboxStored);
         let recorded = self.record(row).await?;
         if recorded == Recorded::Stale {
