@@ -10,6 +10,7 @@ mod least_privilege;
 mod local_aws;
 mod logs;
 mod operations;
+mod operator;
 mod receipt_path;
 mod sdk_faults;
 mod sockets;

@@ -1,5 +1,7 @@
 //! Signed calls to services of the local AWS whose SDK would take longer to compile than it is worth.
 
+mod configuration;
+
 use std::time::SystemTime;
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};

@@ -1,5 +1,6 @@
 //! The running local stack, as `cargo xtask` describes it to the tests.
 
+mod command_line;
 mod operator;
 mod private_table;
 mod queue;
@@ -11,6 +12,7 @@ use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use serde::Deserialize;
 
+pub use self::command_line::{Description, Ended};
 pub use self::operator::OperatorError;
 pub use self::private_table::{PrivateTable, TableKeys};
 pub use self::queue::{Depth, Queue};

@@ -76,12 +76,18 @@ impl Invocation<'_> {
         Ok(QueueDepth { visible: count(Visible), in_flight: count(InFlight), delayed: count(Delayed) })
     }
 
-    /// Receives up to [`LETTERS_AT_ONCE`], and hides them from everybody else for `hidden_s` seconds.
+    /// Receives up to [`LETTERS_AT_ONCE`], and hides them from everybody else for `hidden_s` seconds. If there are none it
+    /// waits for them for `wait_s` seconds, and asks all of SQS's servers if that is not 0.
     ///
     /// # Errors
     ///
     /// If SQS does not answer; some may be hidden then.
-    pub async fn receive_letters(&self, queue_url: &str, hidden_s: u32) -> Result<Vec<Letter>, StoreError> {
+    pub async fn receive_letters(
+        &self,
+        queue_url: &str,
+        hidden_s: u32,
+        wait_s: u8,
+    ) -> Result<Vec<Letter>, StoreError> {
         const OPERATION: &str = "receive_letters";
         let receiving = self
             .aws
@@ -91,6 +97,7 @@ impl Invocation<'_> {
             .queue_url(queue_url)
             .max_number_of_messages(10)
             .visibility_timeout(i32::try_from(hidden_s).unwrap_or(i32::MAX))
+            .wait_time_seconds(wait_s.into())
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .send();
@@ -259,7 +266,7 @@ mod tests {
         let sent =
             json!({ "Successful": [{ "Id": "0", "MessageId": "n", "MD5OfMessageBody": "x" }], "Failed": [] });
         let stub = Stub::answering([Answer::ok(&page), Answer::ok(&sent)]).await;
-        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5).await.unwrap();
+        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, 0).await.unwrap();
         assert_eq!((letters[0].sent_at_ms, letters[0].receive_count), (7, 3));
         assert_eq!(letters[0].attributes["reasonCode"], "not_json");
         assert_eq!(stub.invocation().send_again("https://q/1/source", &letters).await.unwrap(), [true]);
@@ -281,7 +288,7 @@ mod tests {
             "Failed": [{ "Id": "0", "Code": "InternalError", "SenderFault": false }],
         });
         let stub = Stub::answering([Answer::ok(&page), Answer::ok(&half)]).await;
-        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5).await.unwrap();
+        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, 0).await.unwrap();
         assert_eq!(
             stub.invocation().delete_letters("https://q/1/dlq", &letters).await.unwrap(),
             [false, true]

@@ -10,6 +10,7 @@ use crate::metrics::{Metric, Tally};
 use crate::queue_message::QueueMessage;
 use crate::receipt::{ReceiptKey, StoredReceipt};
 use crate::stores::{Clock, NonceStore, ReceiptQueue, ReceiptStore, Registry, StoreError, TrustStore};
+use crate::trail;
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +135,7 @@ where
     let message = QueueMessage::DeliveryReceipt(receipt);
     outside.send(&message, correlation_id, 0).await.map_err(Refusal::Queue)?;
     tally.count(Metric::ReceiptAccepted);
-    tracing::debug!(receipt.id = %receipt_id, "queued a receipt");
+    tracing::debug!(step = trail::QUEUED, receipt.id = %receipt_id, "queued a receipt");
     Ok(())
 }
 

@@ -28,6 +28,7 @@ use crate::stores::{
     Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, Gateway, ReceiptQueue,
     ReceiptStore, StoreError,
 };
+use crate::trail;
 
 /// All that delivering needs from outside.
 pub trait DeliveryOutside:
@@ -271,6 +272,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             },
         };
         self.tally.count(Metric::RecordRetried);
+        tracing::debug!(step = trail::SHOWN_AGAIN, after_s, "a message goes back to the queue");
         if let Err(error) = self.outside.show_again(&message.receipt_handle, after_s).await {
             // The queue's own visibility timeout applies instead.
             tracing::warn!("a record's back-off was not set: {}", ErrorChain(&error));

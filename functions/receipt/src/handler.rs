@@ -4,6 +4,9 @@ use backbone::acceptance::{Refusal, accept, look_up};
 use backbone::auth::{Gatekeeper, ProofHeaders, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
+use backbone::id::Id;
+use backbone::intake::PostedReceipt;
+use backbone::limits::BODY_BYTES_MAX;
 use backbone::metrics::Tally;
 use backbone::receipt::StoredReceipt;
 use backbone::stores::{Clock, NonceStore, ReceiptQueue, ReceiptStore, Registry, TrustStore};
@@ -119,7 +122,7 @@ impl ReceiptFunction {
                 .await
                 .map(found_answer)
         };
-        answer.unwrap_or_else(|refusal| refuse(&refusal, request_id, tally))
+        answer.unwrap_or_else(|refusal| refuse(&refusal, request_id, &body, tally))
     }
 
     /// Tells a load balancer, and a person, that this instance runs. It asks nobody, so it costs nothing and cannot be
@@ -136,13 +139,26 @@ impl ReceiptFunction {
     }
 }
 
-fn refuse(refusal: &Refusal, request_id: &str, tally: &Tally) -> Answer {
+fn refuse(refusal: &Refusal, request_id: &str, body: &[u8], tally: &Tally) -> Answer {
     let code = refusal.code();
     tally.refuse(code);
-    tracing::warn!(error.code = code.as_str(), "refused a request: {}", ErrorChain(refusal));
+    let receipt_id = receipt_named_in(body);
+    tracing::warn!(
+        error.code = code.as_str(),
+        receipt.id = receipt_id.map(tracing::field::display),
+        "refused a request: {}",
+        ErrorChain(refusal)
+    );
     let mut answer = error_answer(code, refusal.details(), request_id);
     answer.retry_after_s = refusal.retry_after_s();
     answer
+}
+
+/// The receipt that a refused body is about, for whoever looks for it in the log. Nothing of a body that is too large is
+/// looked at.
+fn receipt_named_in(body: &[u8]) -> Option<Id> {
+    let is_small = body.len() <= BODY_BYTES_MAX;
+    is_small.then(|| PostedReceipt::parse(body).ok())?.map(|posted| posted.request_id())
 }
 
 fn error_answer(code: ErrorCode, details: Option<Value>, request_id: &str) -> Answer {

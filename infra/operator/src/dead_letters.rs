@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use backbone::timestamp::to_iso;
 use backbone_aws::Letter;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -74,7 +75,9 @@ struct Total {
     queue: String,
     reason_code: String,
     letters: u64,
-    /// When the oldest was first seen, in milliseconds since the Unix epoch.
+    /// When the oldest was first received or else sent.
+    oldest: String,
+    #[serde(skip)]
     oldest_ms: u64,
 }
 
@@ -87,6 +90,7 @@ struct Listed {
     totals: Vec<Total>,
     /// How many somebody else held meanwhile; they are not among the letters.
     held_elsewhere: u64,
+    #[serde(skip)]
     now_ms: u64,
 }
 
@@ -207,6 +211,7 @@ fn count(views: &[DeadLetterView]) -> Vec<Total> {
         queue: queue.to_owned(),
         reason_code: reason_code.to_owned(),
         letters,
+        oldest: to_iso(oldest_ms),
         oldest_ms,
     };
     totals.into_iter().map(total).collect()

@@ -23,7 +23,7 @@ use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::http::Http;
 
-/// Access key and secret of the local AWS's administrator, who is the only one it knows.
+/// Access key and secret of the local AWS's administrator. Another access key is another account.
 const LOCAL_ADMINISTRATOR: &str = "test";
 /// The longest one call may take with all its repetitions, in milliseconds.
 const CALL_LIMIT_MS: u64 = 30_000;
@@ -81,6 +81,7 @@ struct Description {
     region: String,
     stack_name: String,
     proxy_url: Option<String>,
+    access_key: Option<String>,
     outputs: BTreeMap<String, String>,
 }
 
@@ -108,7 +109,8 @@ impl Access {
     }
 
     fn local(description: &Description) -> Self {
-        let (key, secret) = (LOCAL_ADMINISTRATOR, LOCAL_ADMINISTRATOR);
+        let key = description.access_key.as_deref().unwrap_or(LOCAL_ADMINISTRATOR);
+        let secret = LOCAL_ADMINISTRATOR;
         Self {
             http: Http::new(),
             region: description.region.clone(),

@@ -11,6 +11,7 @@ use crate::metrics::Metric;
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
 use crate::stores::{DeliveryState, Recorded, StoreError, Waiting};
+use crate::trail;
 
 /// Handles the states of one receipt, oldest first, each against what the one before it has left.
 pub(super) async fn deliver_states<O: DeliveryOutside>(
@@ -49,21 +50,22 @@ struct Parcel<'a, O> {
 
 impl<O: DeliveryOutside> Parcel<'_, O> {
     async fn deliver(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
-        let metric = match standing(&receipt, self.stored.as_ref(), self.courier.now_s()) {
+        let (metric, step) = match standing(&receipt, self.stored.as_ref(), self.courier.now_s()) {
             Standing::New => return self.push_new(message, receipt).await,
             // What is pushed is the stored state with its own time, not the repetition's.
             Standing::RepeatOfWaiting => match self.stored.clone() {
                 Some(stored) => return self.push_waiting(message, stored, receipt).await,
-                None => Metric::ReceiptRepeated,
+                None => (Metric::ReceiptRepeated, trail::REPEATED),
             },
             Standing::RepeatOfPushed => {
                 self.move_time_forward(&receipt).await?;
-                Metric::ReceiptRepeated
+                (Metric::ReceiptRepeated, trail::REPEATED)
             }
-            Standing::Overtaken => Metric::ReceiptOvertaken,
-            Standing::OtherRecipient => Metric::ReceiptOtherRecipient,
+            Standing::Overtaken => (Metric::ReceiptOvertaken, trail::OVERTAKEN),
+            Standing::OtherRecipient => (Metric::ReceiptOtherRecipient, trail::OTHER_RECIPIENT),
         };
         self.courier.tally.count(metric);
+        tracing::debug!(step, receipt.id = %receipt.request_id, "a receipt needs no push");
         Ok(Outcome::Done)
     }
 
@@ -198,7 +200,11 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             correlation_id: Some(message.correlation_id().to_owned()),
         };
         self.courier.outside.keep_waiting(&waiting).await?;
-        tracing::debug!(receipt.id = %receipt.request_id, "a receipt waits for its sender");
+        tracing::debug!(
+            step = trail::WAITING,
+            receipt.id = %receipt.request_id,
+            "a receipt waits for its sender"
+        );
         self.courier.tally.count(Metric::MailboxStored);
         let recorded = self.record(row).await?;
         if recorded == Recorded::Stale {

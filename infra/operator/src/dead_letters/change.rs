@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use backbone::timestamp::to_iso;
 use backbone_aws::Letter;
@@ -29,9 +29,9 @@ enum Change {
     Discard(Archive),
 }
 
-/// The file that keeps what is deleted.
+/// The file that keeps what is deleted. There is none until something is.
 struct Archive {
-    file: File,
+    file: Option<File>,
     path: PathBuf,
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn discard(
         (true, _) => Change::Look,
         (false, true) => {
             let name = || format!("dead-letters-{}.jsonl", to_iso(deployment.now_ms()).replace(':', ""));
-            Change::Discard(Archive::create(to.unwrap_or_else(|| name().into()))?)
+            Change::Discard(Archive { file: None, path: to.unwrap_or_else(|| name().into()) })
         }
         (false, false) => {
             return Err(Failure::Unconfirmed(
@@ -123,7 +123,7 @@ async fn make(
             .collect(),
         held_elsewhere,
         file: match change {
-            Change::Discard(archive) => Some(archive.path.display().to_string()),
+            Change::Discard(archive) => archive.file.as_ref().map(|_| archive.path.display().to_string()),
             Change::Look | Change::Redrive => None,
         },
     };
@@ -204,13 +204,19 @@ fn batches(letters: &[(Letter, DeadLetterView)]) -> Vec<Vec<&(Letter, DeadLetter
 }
 
 impl Archive {
-    fn create(path: PathBuf) -> Result<Self, Failure> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600); // bodies are nobody else's business
-        let file = options.open(&path).map_err(|source| cannot_write(&path, source))?;
-        Ok(Self { file, path })
+    /// The file, new: what is in one already is not to be mixed with this, or overwritten.
+    fn file(&mut self) -> std::io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let mut options = OpenOptions::new();
+                options.write(true).create_new(true);
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600); // bodies are nobody else's business
+                options.open(&self.path)?
+            }
+        };
+        Ok(self.file.insert(file))
     }
 
     /// Adds one line for each letter, and returns once the disk has them.
@@ -218,19 +224,18 @@ impl Archive {
         let lines = letters.iter().map(|(letter, view)| {
             let Letter { message_id, body, attributes, sent_at_ms, .. } = letter;
             let line = json!({
-                "queue": view.queue, "messageId": message_id, "sentAtMs": sent_at_ms, "attributes": attributes,
+                "queue": view.queue, "messageId": message_id, "sentAt": to_iso(*sent_at_ms), "attributes": attributes,
                 "body": body,
             });
             format!("{line}\n")
         });
         let text: String = lines.collect();
-        let kept = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        kept.map_err(|source| cannot_write(&self.path, source))
+        let kept = self.file().and_then(|file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_data()
+        });
+        kept.map_err(|source| Failure::File { path: self.path.display().to_string(), source })
     }
-}
-
-fn cannot_write(path: &Path, source: std::io::Error) -> Failure {
-    Failure::File { path: path.display().to_string(), source }
 }
 
 impl Changed {

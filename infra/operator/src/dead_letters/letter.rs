@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use backbone::did::AgentDid;
+use backbone::timestamp::to_iso;
 use backbone_aws::Letter;
 use serde::Serialize;
 use serde_json::Value;
@@ -31,7 +32,10 @@ pub(crate) struct DeadLetterView {
     /// All agents that it names.
     pub(crate) agents: Vec<String>,
     pub(crate) correlation_id: Option<String>,
-    /// When it was first received or else sent, in milliseconds since the Unix epoch.
+    /// When it was first received or else sent.
+    since: String,
+    /// The same in milliseconds since the Unix epoch.
+    #[serde(skip)]
     pub(crate) since_ms: u64,
     /// How often the queue that it comes from has shown it.
     pub(crate) receives: u64,
@@ -42,6 +46,8 @@ impl DeadLetterView {
         let attribute = |name: &str| letter.attributes.get(name).cloned();
         let body: Value = serde_json::from_str(&letter.body).unwrap_or_default();
         let business_id = BUSINESS_IDS.iter().find_map(|field| body.get(field)?.as_str().map(str::to_owned));
+        let first_seen_ms = attribute("firstSeenAt").and_then(|at| at.parse().ok());
+        let since_ms = first_seen_ms.unwrap_or(letter.sent_at_ms);
         let mut agents = BTreeSet::new();
         collect_agents(&body, &mut agents);
         Self {
@@ -52,7 +58,8 @@ impl DeadLetterView {
             reason: attribute("reason"),
             agents: agents.into_iter().collect(),
             correlation_id: attribute("correlationId"),
-            since_ms: attribute("firstSeenAt").and_then(|at| at.parse().ok()).unwrap_or(letter.sent_at_ms),
+            since: to_iso(since_ms),
+            since_ms,
             receives: attribute("receiveCount")
                 .and_then(|count| count.parse().ok())
                 .unwrap_or(letter.receive_count),

@@ -16,7 +16,7 @@ const HIDDEN_S_MIN: u64 = 30;
 const LETTERS_PER_SECOND: u64 = 50;
 /// SQS's own limit.
 const HIDDEN_S_MAX: u64 = 12 * 60 * 60;
-/// SQS asks some of its servers only, and may answer with nothing while it has something.
+/// So often nothing may come while something is still to be expected: SQS's count is not exact.
 const EMPTY_RECEIVES_MAX: u32 = 3;
 
 /// A walk through one queue.
@@ -24,6 +24,8 @@ pub(crate) struct Walk<'a> {
     deployment: &'a Deployment,
     pub(crate) pair: &'a QueuePair,
     hidden_s: u32,
+    /// How many there should be.
+    expected: u64,
     /// How many somebody else held, or had sent with a delay, when it began. They are not seen.
     pub(crate) held_elsewhere: u64,
     /// Those that were seen, with their newest handles; a handle is gone once its letter was dealt with.
@@ -40,6 +42,7 @@ impl<'a> Walk<'a> {
             deployment,
             pair,
             hidden_s: u32::try_from(hidden_s).unwrap_or(u32::MAX),
+            expected: depth.visible,
             held_elsewhere: depth.in_flight + depth.delayed,
             seen: HashMap::new(),
             progress,
@@ -48,9 +51,10 @@ impl<'a> Walk<'a> {
 
     /// Some letters that were not seen yet; none once all were.
     pub(crate) async fn next(&mut self) -> Result<Vec<Letter>, Failure> {
-        let mut empty = 0;
-        while empty < EMPTY_RECEIVES_MAX {
-            let letters = self.deployment.stores().receive_letters(&self.pair.dlq_url, self.hidden_s).await?;
+        for _ in 0..EMPTY_RECEIVES_MAX {
+            let has_all = u64::try_from(self.seen.len()).unwrap_or(u64::MAX) >= self.expected;
+            let (url, wait_s) = (&self.pair.dlq_url, u8::from(!has_all));
+            let letters = self.deployment.stores().receive_letters(url, self.hidden_s, wait_s).await?;
             let mut fresh = Vec::with_capacity(LETTERS_AT_ONCE);
             for letter in letters {
                 match self.seen.get_mut(&letter.message_id) {
@@ -69,7 +73,9 @@ impl<'a> Walk<'a> {
                 self.progress.inc(u64::try_from(fresh.len()).unwrap_or_default());
                 return Ok(fresh);
             }
-            empty += 1;
+            if has_all {
+                break;
+            }
         }
         Ok(Vec::new())
     }

@@ -71,6 +71,7 @@ pub(super) fn timeline(lines: &[Line], stored: Option<&StoredReceipt>) -> Vec<St
     }
     // Stable: lines of one millisecond stay in the order in which they were written.
     steps.sort_by_key(|step| (step.at_ms, step.kind != ACCEPTED));
+    queued_first(&mut steps);
     with_redrives(steps)
 }
 
@@ -116,6 +117,22 @@ fn step(line: &Line) -> Option<Step> {
 impl Step {
     fn new(at_ms: u64, kind: &'static str) -> Self {
         Self { at_ms, at: to_iso(at_ms), kind, detail: None, connection_id: None, correlation_id: None }
+    }
+}
+
+/// A fast consumer writes its line before the line of the POST that it follows from.
+fn queued_first(steps: &mut [Step]) {
+    let mut queued = BTreeSet::new();
+    for index in 0..steps.len() {
+        let Step { kind, correlation_id, .. } = &steps[index];
+        if *kind != trail::QUEUED || !queued.insert(correlation_id.clone()) {
+            continue;
+        }
+        let follows =
+            |step: &Step| step.correlation_id == *correlation_id && FROM_THE_QUEUE.contains(&step.kind);
+        if let Some(first) = steps[..index].iter().position(follows) {
+            steps[first..=index].rotate_right(1);
+        }
     }
 }
 
@@ -189,13 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn a_post_comes_before_what_follows_from_it() {
+        let lines = [line(11, json!({ "push.outcome": "Taken" })), line(12, json!({ "step": "queued" }))];
+        assert_eq!(names(&timeline(&lines, Some(&stored(Some(11))))), ["accepted", "queued", "pushed"]);
+    }
+
+    #[test]
     fn a_second_post_is_no_redrive() {
         let lines = [
+            line(10, json!({ "step": "queued" })),
             line(11, json!({ "reason.code": "x" })),
             line(12, json!({ "step": "queued" })),
             line(13, json!({ "push.outcome": "Offline" })),
         ];
-        assert_eq!(names(&timeline(&lines, None)), ["dead", "queued", "gone"]);
+        assert_eq!(names(&timeline(&lines, None)), ["queued", "dead", "queued", "gone"]);
     }
 
     #[test]
