@@ -43,7 +43,7 @@ async fn a_receipt_is_followed_from_its_post_to_its_push() {
     session.next_receipt(PATIENCE).await.unwrap();
     let (posted, pushed) = (&duo.stack.outputs.receipt_function, &duo.stack.outputs.consumer_function);
     let about = receipt.request_id.as_str();
-    assert_eq!(logged(&duo, posted, since_ms, "queued a receipt", "receipt.id", about).await, id);
+    assert_eq!(logged(&duo, posted, since_ms, "accepted a receipt", "receipt.id", about).await, id);
     assert_eq!(logged(&duo, posted, since_ms, "answered a request", "correlation.id", &id).await, id);
     let offered = "offered a frame to API Gateway";
     assert_eq!(logged(&duo, pushed, since_ms, offered, "receipt.id", about).await, id);

@@ -66,6 +66,19 @@ async fn each_permission_is_needed() {
         let answer = reduced.during(duo.recipient.post_receipt(&receipt())).await.unwrap();
         assert_eq!((answer.status, answer.error_code()), (status, Some(code)), "{sid}");
     }
+    let (here, peer) = (duo.stack.proxy_url.as_str(), duo.stack.peer.as_ref().unwrap().proxy_url.as_str());
+    let at_home = async |home: &str| {
+        duo.stack.pair_at_homes((duo.sender.did(), home), (duo.recipient.did(), here)).await.unwrap();
+    };
+    for (sid, home) in [("ForwardReceipts", peer), ("BuryReceipts", "https://elsewhere.example.com")] {
+        at_home(home).await;
+        let reduced = Reduced::without(&duo, "receipt", sid).await;
+        let answer = reduced.during(duo.recipient.post_receipt(&receipt())).await.unwrap();
+        let failed = (502, Some("PROXY_RELAY_RECEIPT_QUEUE_FAILED"));
+        assert_eq!((answer.status, answer.error_code()), failed, "{sid}");
+        assert_eq!(duo.recipient.post_receipt(&receipt()).await.unwrap().status, 202, "{sid}");
+    }
+    at_home(here).await;
     let reduced = Reduced::without(&duo, "receipt", "LookUpReceipts").await;
     let unknown = receipt().request_id;
     let answer = reduced.during(duo.sender.get_receipt(&unknown, duo.recipient.did())).await.unwrap();

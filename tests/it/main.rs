@@ -4,6 +4,7 @@
 mod bad_input;
 mod contracts;
 mod correlation;
+mod cross_proxy;
 mod endurance;
 mod fixture;
 mod least_privilege;

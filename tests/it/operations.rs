@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backbone::error_code::ErrorCode;
-use backbone::metrics::Metric;
+use backbone::metrics::{Measure, Metric};
 use backbone::reason_code::ReasonCode;
 use serde_json::Value as Json;
 use serde_yaml_ng::Value;
@@ -101,7 +101,7 @@ fn every_metric_is_documented_and_no_other() {
         assert!(cells.len() == 5 && cells.iter().all(|cell| !cell.is_empty()), "{row}");
         assert!(documented.insert(cells[0].trim_matches('`').to_owned()), "{} is there twice", cells[0]);
     }
-    assert_eq!(documented, Metric::ALL.iter().map(|metric| format!("{metric:?}")).collect());
+    assert_eq!(documented, metrics());
 }
 
 #[test]
@@ -139,9 +139,15 @@ fn every_function_and_every_queue_is_watched() {
     }
 }
 
+/// The names of all metrics of ours.
+fn metrics() -> BTreeSet<String> {
+    let counts = Metric::ALL.iter().map(|metric| format!("{metric:?}"));
+    counts.chain(Measure::ALL.iter().map(|measure| format!("{measure:?}"))).collect()
+}
+
 /// Whether a metric of ours exists, and is counted by a function that exists.
 fn assert_is_ours(metric: &str, service: &str, template: &Value) {
-    assert!(Metric::ALL.iter().any(|ours| format!("{ours:?}") == metric), "no metric {metric}");
+    assert!(metrics().contains(metric), "no metric {metric}");
     let services: BTreeSet<_> = of_type(template, "AWS::Serverless::Function")
         .map(|(_, function)| untagged(&function["FunctionName"]).as_str().unwrap().to_owned())
         .collect();
@@ -175,9 +181,5 @@ fn alarms_and_dashboard_name_metrics_that_there_are() {
             assert!(template["Resources"].get(resource).is_some(), "no {resource}");
         }
     }
-    assert_eq!(
-        shown,
-        Metric::ALL.iter().map(|metric| format!("{metric:?}")).collect(),
-        "a metric nobody sees"
-    );
+    assert_eq!(shown, metrics(), "a metric nobody sees");
 }

@@ -44,18 +44,18 @@ fn every_function_gets_exactly_the_variables_that_its_code_asks_for() {
     let template = template();
     let global = names(&template["Globals"]["Function"]["Environment"]["Variables"]);
     assert_eq!(global, BTreeSet::from(GLOBAL));
-    let asked: [(&str, &[&str]); 4] = [
-        ("AuthorizerFunction", &authorizer::SETTINGS),
-        ("ConnectionFunction", &connection::SETTINGS),
-        ("ReceiptFunction", &receipt::SETTINGS),
-        ("ConsumerFunction", &consumer::SETTINGS),
+    let asked = [
+        ("AuthorizerFunction", authorizer::SETTINGS.to_vec()),
+        ("ConnectionFunction", connection::SETTINGS.to_vec()),
+        ("ReceiptFunction", [&receipt::SETTINGS[..], &receipt::OPTIONAL_SETTINGS].concat()),
+        ("ConsumerFunction", [&consumer::SETTINGS[..], &consumer::OPTIONAL_SETTINGS].concat()),
     ];
     let functions: Vec<_> = of_type(&template, "AWS::Serverless::Function").collect();
     assert_eq!(functions.len(), asked.len());
     for (id, settings) in asked {
         let (_, properties) = functions.iter().find(|(found, _)| *found == id).unwrap();
         let given = names(&properties["Environment"]["Variables"]);
-        assert_eq!(given, settings.iter().copied().collect(), "{id}");
+        assert_eq!(given, settings.into_iter().collect(), "{id}");
     }
 }
 
@@ -122,8 +122,42 @@ fn what_only_aws_would_refuse_is_right() {
     assert!(default("QueueVisibilitySeconds") >= 6 * default("ConsumerTimeoutSeconds"));
     assert!(default("QueueMaxReceives") > u64::from(backbone::limits::RECEIVES_BEFORE_MAILBOX));
     assert!(default("ConnectionLeaseSeconds") > 7_200, "API Gateway ends a connection after two hours");
-    let source = &template["Resources"]["ConsumerFunction"]["Properties"]["Events"]["Receipts"]["Properties"];
-    assert_eq!(source["FunctionResponseTypes"][0].as_str(), Some("ReportBatchItemFailures"));
+    let sources = &template["Resources"]["ConsumerFunction"]["Properties"]["Events"];
+    assert_eq!(names(sources), BTreeSet::from(["PeerReceipts", "Receipts"]));
+    for (name, source) in sources.as_mapping().unwrap() {
+        let types = &source["Properties"]["FunctionResponseTypes"];
+        assert_eq!(types[0].as_str(), Some("ReportBatchItemFailures"), "{name:?}");
+    }
+}
+
+/// The local AWS has no TLS, and `CloudFormation` lets one policy of a queue replace another without a word.
+#[test]
+fn every_queue_has_one_policy_and_only_peers_may_send_from_outside() {
+    let template = template();
+    let mut seen = BTreeSet::new();
+    for (id, properties) in of_type(&template, "AWS::SQS::QueuePolicy") {
+        for queue in properties["Queues"].as_sequence().unwrap() {
+            let queue = untagged(queue).as_str().unwrap();
+            assert!(seen.insert(queue.to_owned()), "{queue} has a second policy: {id}");
+        }
+        let statements = properties["PolicyDocument"]["Statement"].as_sequence().unwrap();
+        // A conditional statement is `!If [condition, statement, NoValue]`.
+        let plain = |statement: &Value| {
+            if let Value::Tagged(tagged) = statement { tagged.value[1].clone() } else { statement.clone() }
+        };
+        let statements: Vec<_> = statements.iter().map(plain).collect();
+        let sids: BTreeSet<_> =
+            statements.iter().map(|statement| statement["Sid"].as_str().unwrap()).collect();
+        assert!(sids.contains("OnlyOverTls"), "{id}");
+        for statement in statements.iter().filter(|statement| statement["Effect"].as_str() == Some("Allow")) {
+            assert_eq!((id, statement["Sid"].as_str()), ("PeerQueuePolicy", Some("PeersSend")));
+            assert_eq!(statement["Action"].as_str(), Some("sqs:SendMessage"));
+            assert_eq!(untagged(&statement["Principal"]["AWS"]).as_str(), Some("PeerAccounts"));
+            assert_eq!(untagged(&statement["Resource"]).as_str(), Some("PeerQueue.Arn"));
+        }
+    }
+    let queues = of_type(&template, "AWS::SQS::Queue").map(|(id, _)| id.to_owned()).collect();
+    assert_eq!(seen, queues);
 }
 
 #[test]

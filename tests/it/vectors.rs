@@ -11,7 +11,9 @@ use authorizer::handler::{AuthorizerEvent, AuthorizerFailure, AuthorizerFunction
 use backbone::auth::Gatekeeper;
 use backbone::did::AgentDid;
 use backbone::frame::ClientFrame;
+use backbone::home::KnownHomes;
 use backbone::metrics::Tally;
+use backbone::trust::PairSide;
 use backbone_aws::Aws;
 use backbone_aws::auth_policy::auth_policy;
 use backbone_aws::settings::{self, Settings};
@@ -184,8 +186,9 @@ impl World {
     async fn write_trust(&self, context: &Context) {
         let operator = self.aws.invocation("operator", u64::MAX);
         let did = |text: &String| AgentDid::parse(text).unwrap();
+        let side = |text: &String| PairSide::of_unknown_home(did(text));
         for (one, other) in &context.pairs {
-            let _ = operator.put_pair(&did(one), &did(other)).await.unwrap();
+            let _ = operator.put_pair(&side(one), &side(other)).await.unwrap();
         }
         for revoked in &context.trust_revoked_agent_dids {
             operator.revoke_agent(&did(revoked), None).await.unwrap();
@@ -208,7 +211,11 @@ impl World {
             "requestContext": { "http": { "method": request.method } },
         });
         let event: HttpEvent = serde_json::from_value(event).unwrap();
-        let function = ReceiptFunction { gatekeeper: self.gatekeeper(), version: "vectors".to_owned() };
+        let function = ReceiptFunction {
+            gatekeeper: self.gatekeeper(),
+            homes: KnownHomes::alone(),
+            version: "vectors".to_owned(),
+        };
         let invocation = self.aws.invocation("vector", u64::MAX);
         let answer = function.handle(&invocation, &event, "vector", &Tally::default()).await;
         let answer = serde_json::to_value(answer).unwrap();

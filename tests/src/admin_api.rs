@@ -4,6 +4,7 @@ mod configuration;
 
 use std::time::SystemTime;
 
+use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use reqwest::Client;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::connector::{HttpAnswer, NoAnswer, http_client};
-use crate::stack::{Stack, admin_credentials};
+use crate::stack::Stack;
 use crate::stamp::now_ms;
 
 /// How many log events one call returns at most.
@@ -22,6 +23,7 @@ pub struct AdminApi {
     http: Client,
     endpoint: String,
     region: String,
+    credentials: Credentials,
 }
 
 /// A call that did not succeed.
@@ -59,6 +61,7 @@ impl AdminApi {
             http: http_client(),
             endpoint: stack.aws_endpoint.trim_end_matches('/').to_owned(),
             region: stack.region.clone(),
+            credentials: stack.credentials(),
         }
     }
 
@@ -225,7 +228,7 @@ impl AdminApi {
         headers: &[(&str, &str)],
         body: String,
     ) -> reqwest::Request {
-        let identity = admin_credentials().into();
+        let identity = self.credentials.clone().into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)

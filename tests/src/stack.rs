@@ -20,8 +20,8 @@ pub use self::queue::{Depth, Queue};
 /// Names the file that describes the stack.
 pub const STACK_VARIABLE: &str = "BACKBONE_STACK";
 
-/// Access key and secret that administer the local AWS.
-pub(crate) const ADMIN: &str = "test";
+/// The secret of every access key of the local AWS.
+const SECRET: &str = "test";
 
 /// Where everything is.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +33,8 @@ pub struct Stack {
     pub region: String,
     /// The name it was deployed under.
     pub stack_name: String,
+    /// What administers its account.
+    pub access_key: String,
     /// Whether the local AWS enforces IAM policies.
     pub iam_enforced: bool,
     /// The front door: the one URL a connector is given.
@@ -45,6 +47,8 @@ pub struct Stack {
     pub web_socket_url: String,
     /// What the template puts out.
     pub outputs: Outputs,
+    /// The stack in another account with which this one exchanges receipts, if there is one.
+    pub peer: Option<Box<Stack>>,
 }
 
 /// The outputs of the template that tests use.
@@ -60,6 +64,9 @@ pub struct Outputs {
     pub receipts_queue_arn: String,
     pub receipts_dlq_url: String,
     pub receipts_dlq_arn: String,
+    pub peer_queue_url: String,
+    pub peer_queue_arn: String,
+    pub peer_dlq_url: String,
     pub connections_table: String,
     pub receipts_table: String,
     pub deliveries_table: String,
@@ -113,7 +120,7 @@ impl Stack {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
             .region(aws_sdk_dynamodb::config::Region::new(self.region.clone()))
-            .credentials_provider(admin_credentials())
+            .credentials_provider(self.credentials())
             .endpoint_url(&self.aws_endpoint)
             .http_client(HttpClientBuilder::new().build_http());
         aws_sdk_dynamodb::Client::from_conf(config.build())
@@ -125,10 +132,21 @@ impl Stack {
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
             .region(aws_sdk_sqs::config::Region::new(self.region.clone()))
-            .credentials_provider(admin_credentials())
+            .credentials_provider(self.credentials())
             .endpoint_url(&self.aws_endpoint)
             .http_client(HttpClientBuilder::new().build_http());
         aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
+    /// The same stack as another account sees it.
+    #[must_use]
+    pub fn seen_by(&self, access_key: &str) -> Self {
+        Self { access_key: access_key.to_owned(), ..self.clone() }
+    }
+
+    /// The administrator of this stack's account.
+    pub(crate) fn credentials(&self) -> Credentials {
+        Credentials::new(&self.access_key, SECRET, None, None, "local stack")
     }
 
     /// The receipts queue.
@@ -142,11 +160,6 @@ impl Stack {
     pub fn receipts_dlq(&self) -> Queue {
         Queue::new(self.sqs(), &self.outputs.receipts_dlq_url)
     }
-}
-
-/// The administrator of the local AWS, which knows no other.
-pub(crate) fn admin_credentials() -> Credentials {
-    Credentials::new(ADMIN, ADMIN, None, None, "local stack")
 }
 
 #[cfg(test)]

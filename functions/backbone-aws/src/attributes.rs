@@ -60,6 +60,15 @@ impl<'a> Row<'a> {
         self.find_text(name).and_then(parse).ok_or_else(|| self.corrupt(name))
     }
 
+    /// The text `name`, which must mean something to `parse` if it is there.
+    pub(crate) fn optional<T>(
+        self,
+        name: &'static str,
+        parse: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.item.get(name).map(|_| self.parse(name, parse)).transpose()
+    }
+
     fn corrupt(self, what: &'static str) -> StoreError {
         StoreError::Corrupt { operation: self.operation, what }
     }
@@ -76,6 +85,8 @@ mod tests {
         assert_eq!(row.find_text("word"), Some("x"));
         assert_eq!(row.number("largest").unwrap(), u64::MAX);
         assert_eq!(row.optional_number("none").unwrap(), None);
+        assert_eq!(row.optional("none", Some).unwrap(), None);
+        assert_eq!(row.optional("word", Some).unwrap(), Some("x"));
     }
 
     #[test]
@@ -88,6 +99,7 @@ mod tests {
             (row.optional_number("part").unwrap_err(), "part"),
             (row.parse("word", |_| None::<()>).unwrap_err(), "word"),
             (row.parse("part", Some).unwrap_err(), "part"),
+            (row.optional("part", Some).unwrap_err(), "part"),
         ] {
             assert_eq!(error.to_string(), format!("test found an item that cannot be read: {name}"));
         }

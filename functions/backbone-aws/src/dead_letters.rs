@@ -1,30 +1,34 @@
-//! The receipts queue's dead-letter queue, for messages that are put there on purpose.
+//! The dead-letter queues, for messages that are put there on purpose.
 
 use std::collections::HashMap;
 
-use backbone::stores::{DeadLetter, DeadLetters, StoreError};
+use backbone::stores::{DeadLetter, DeadLetters, SourceQueue, StoreError};
 
 use crate::outside::{Invocation, unavailable};
-use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, VERSION_ATTRIBUTE, attribute};
-use crate::settings::RECEIPTS_DLQ_URL;
+use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE, attribute};
+use crate::settings::{PEER_DLQ_URL, RECEIPTS_DLQ_URL};
 
 impl DeadLetters for Invocation<'_> {
     /// The body is the message's own, so that a redrive is a plain move; the reason travels beside it.
     async fn bury(&self, letter: &DeadLetter) -> Result<(), StoreError> {
         const OPERATION: &str = "bury";
+        let queue_url = match letter.queue {
+            SourceQueue::Receipts => RECEIPTS_DLQ_URL,
+            SourceQueue::Peers => PEER_DLQ_URL,
+        };
+        let as_sent = [(VERSION_ATTRIBUTE, &letter.version), (ORIGIN_PROXY_ATTRIBUTE, &letter.origin_proxy)];
+        let as_sent: HashMap<_, _> = as_sent
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), attribute(value.as_deref()?))))
+            .collect();
         let sending = self
             .aws
             .clients
             .sqs()
             .send_message()
-            .queue_url(self.setting(OPERATION, RECEIPTS_DLQ_URL)?)
+            .queue_url(self.setting(OPERATION, queue_url)?)
             .message_body(&letter.body)
-            .set_message_attributes(
-                letter
-                    .version
-                    .as_ref()
-                    .map(|version| HashMap::from([(VERSION_ATTRIBUTE.to_owned(), attribute(version))])),
-            )
+            .set_message_attributes(Some(as_sent))
             .message_attributes("reasonCode", attribute(letter.reason_code.as_str()))
             .message_attributes("reason", attribute(&letter.reason))
             .message_attributes("receiveCount", attribute(letter.receive_count.to_string()))
@@ -44,9 +48,10 @@ mod tests {
     use super::*;
     use crate::stub::{Answer, Stub};
 
-    #[tokio::test]
-    async fn a_dead_letter_says_why() {
-        let letter = DeadLetter {
+    fn letter(queue: SourceQueue, origin_proxy: Option<&str>) -> DeadLetter {
+        DeadLetter {
+            queue,
+            origin_proxy: origin_proxy.map(str::to_owned),
             body: "nonsense".to_owned(),
             version: Some("2".to_owned()),
             reason_code: ReasonCode::NotJson,
@@ -55,7 +60,12 @@ mod tests {
             original_message_id: "m".to_owned(),
             first_seen_ms: 7,
             correlation_id: "c".to_owned(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_letter_says_why() {
+        let letter = letter(SourceQueue::Receipts, None);
         let stub = Stub::answering([Answer::ok(&json!({ "MessageId": "n" }))]).await;
         stub.invocation().bury(&letter).await.unwrap();
         let body = &stub.bodies()[0];
@@ -72,5 +82,15 @@ mod tests {
         ] {
             assert_eq!(body["MessageAttributes"][name]["StringValue"], value, "{name}");
         }
+        assert!(body["MessageAttributes"].get("originProxy").is_none());
+    }
+
+    #[tokio::test]
+    async fn what_a_peer_sent_is_kept_apart_and_still_says_who_sent_it() {
+        let stub = Stub::answering([Answer::ok(&json!({ "MessageId": "n" }))]).await;
+        stub.invocation().bury(&letter(SourceQueue::Peers, Some("https://peer.com"))).await.unwrap();
+        let body = &stub.bodies()[0];
+        assert!(body["QueueUrl"].as_str().unwrap().ends_with("/peer-receipts-dlq"));
+        assert_eq!(body["MessageAttributes"]["originProxy"]["StringValue"], "https://peer.com");
     }
 }

@@ -9,6 +9,7 @@ use backbone::stores::{Clock, StoreError};
 
 use crate::clients::{Clients, OPERATION_TIMEOUT};
 use crate::metrics;
+use crate::peers::PeerQueueMap;
 use crate::registry::RegistryClient;
 use crate::settings::{ENVIRONMENT, Settings, SettingsError};
 use crate::tls::CaBundle;
@@ -23,6 +24,7 @@ pub struct Aws {
     pub(crate) settings: Settings,
     pub(crate) clients: Clients,
     pub(crate) registry: RegistryClient,
+    pub(crate) peer_queues: PeerQueueMap,
     now_ms: NowMs,
 }
 
@@ -43,6 +45,7 @@ impl Aws {
         Ok(Self {
             clients: Clients::new(&settings, bundle.as_ref())?,
             registry: RegistryClient::new(&settings, bundle)?,
+            peer_queues: PeerQueueMap::from_settings(&settings)?,
             settings,
             now_ms: Arc::new(system_now_ms),
         })

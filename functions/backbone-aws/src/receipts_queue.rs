@@ -1,4 +1,4 @@
-//! The receipts queue.
+//! The receipts queue, and the queue beside it to which peers send.
 
 use std::collections::HashMap;
 
@@ -8,15 +8,17 @@ use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
 use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
-use backbone::stores::{ReceiptQueue, StoreError};
+use backbone::stores::{ReceiptQueue, SourceQueue, StoreError};
 
 use crate::outside::{Invocation, unavailable};
-use crate::settings::RECEIPTS_QUEUE_URL;
+use crate::settings::{PEER_QUEUE_URL, RECEIPTS_QUEUE_URL};
 
 /// The attribute with the version of a message.
 pub const VERSION_ATTRIBUTE: &str = "version";
 /// The attribute with the id that follows a receipt through the system.
 pub const CORRELATION_ID_ATTRIBUTE: &str = "correlationId";
+/// The attribute with the origin of the proxy that a message comes from; only what peers send has it.
+pub const ORIGIN_PROXY_ATTRIBUTE: &str = "originProxy";
 
 /// A text as a message attribute.
 pub(crate) fn attribute(value: impl Into<String>) -> MessageAttributeValue {
@@ -28,7 +30,9 @@ pub(crate) fn attribute(value: impl Into<String>) -> MessageAttributeValue {
 }
 
 /// The trace header, where X-Ray looks for it: the consumer's trace goes on from there.
-fn trace_attribute(trace: &str) -> HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue> {
+pub(crate) fn trace_attribute(
+    trace: &str,
+) -> HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue> {
     let value = MessageSystemAttributeValue::builder().data_type("String").string_value(trace);
     let value = value.build().expect("it has a data type, which is all that is required");
     HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)])
@@ -58,14 +62,23 @@ impl ReceiptQueue for Invocation<'_> {
     }
 
     /// A handle whose message is gone, or is no longer ours, leaves nothing to do.
-    async fn show_again(&self, receipt_handle: &str, after_s: u32) -> Result<(), StoreError> {
+    async fn show_again(
+        &self,
+        queue: SourceQueue,
+        receipt_handle: &str,
+        after_s: u32,
+    ) -> Result<(), StoreError> {
         const OPERATION: &str = "show_again";
+        let queue_url = match queue {
+            SourceQueue::Receipts => RECEIPTS_QUEUE_URL,
+            SourceQueue::Peers => PEER_QUEUE_URL,
+        };
         let change = self
             .aws
             .clients
             .sqs()
             .change_message_visibility()
-            .queue_url(self.setting(OPERATION, RECEIPTS_QUEUE_URL)?)
+            .queue_url(self.setting(OPERATION, queue_url)?)
             .receipt_handle(receipt_handle)
             .visibility_timeout(seconds(after_s))
             .send();
@@ -125,7 +138,12 @@ mod tests {
             ("com.amazonaws.sqs#QueueDoesNotExist", false),
         ] {
             let stub = Stub::answering([refused(kind)]).await;
-            assert_eq!(stub.invocation().show_again("handle", 4).await.is_ok(), ok, "{kind}");
+            for (queue, url) in [(SourceQueue::Receipts, "/receipts"), (SourceQueue::Peers, "/peer-receipts")]
+            {
+                assert_eq!(stub.invocation().show_again(queue, "handle", 4).await.is_ok(), ok, "{kind}");
+                let bodies = stub.bodies();
+                assert!(bodies.last().unwrap()["QueueUrl"].as_str().unwrap().ends_with(url), "{queue:?}");
+            }
         }
     }
 }

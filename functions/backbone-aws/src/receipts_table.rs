@@ -10,6 +10,7 @@ use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     DeliveryState, MailboxItem, ReceiptStore, Recorded, StoreError, UnreadableItem, Waiting,
 };
+use backbone::trust::Pair;
 
 use crate::attributes::{Item, Row, number, text};
 use crate::batch_read::{ItemKey, read_items};
@@ -20,7 +21,7 @@ use crate::receipt_items::{
     waiting_receipt,
 };
 use crate::settings::{CONNECTIONS_TABLE, RECEIPTS_TABLE, TRUST_TABLE};
-use crate::trust_table::{KEY, agent_key};
+use crate::trust_table::{KEY, agent_key, pair_homes, pair_key};
 
 /// The condition of a state that was pushed. The same state may be written again: it may have waited before.
 const IF_NOT_LATER: &str = "attribute_not_exists(processedAt) OR processedAt < :processedAt \
@@ -39,6 +40,7 @@ impl ReceiptStore for Invocation<'_> {
         &self,
         receipts: &[ReceiptKey],
         agents: &[AgentDid],
+        pairs: &[Pair],
     ) -> Result<DeliveryState, StoreError> {
         const OPERATION: &str = "read_for_delivery";
         let receipts_table = self.setting(OPERATION, RECEIPTS_TABLE)?;
@@ -47,7 +49,9 @@ impl ReceiptStore for Invocation<'_> {
         let receipt_keys = receipts.iter().map(|key| stored_key(receipts_table, key));
         let connection_keys = agents.iter().map(|agent| connection_key(connections_table, agent));
         let revocation_keys = agents.iter().map(|agent| ItemKey::new(trust_table, [(KEY, agent_key(agent))]));
-        let keys: Vec<_> = receipt_keys.chain(connection_keys).chain(revocation_keys).collect();
+        let pair_keys = pairs.iter().map(|pair| ItemKey::new(trust_table, [(KEY, pair_key(pair))]));
+        let keys: Vec<_> =
+            receipt_keys.chain(connection_keys).chain(revocation_keys).chain(pair_keys).collect();
         let found = self.in_time(OPERATION, read_items(self.dynamodb(), OPERATION, keys)).await?;
 
         let rows = |table| rows_of(&found, table, OPERATION);
@@ -68,6 +72,14 @@ impl ReceiptStore for Invocation<'_> {
                 .iter()
                 .filter(|agent| revoked.contains(&agent_key(agent).as_str()))
                 .cloned()
+                .collect(),
+            pairs: pairs
+                .iter()
+                .filter_map(|pair| {
+                    let key = pair_key(pair);
+                    let row = rows(trust_table).find(|row| row.find_text(KEY) == Some(&key))?;
+                    Some((pair.clone(), readable(pair_homes(row))?))
+                })
                 .collect(),
         })
     }
@@ -197,6 +209,7 @@ fn readable<T>(read: Result<T, StoreError>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
+    use backbone::home::ProxyOrigin;
     use serde_json::{Value, json};
 
     use super::*;
@@ -248,6 +261,8 @@ mod tests {
     #[tokio::test]
     async fn a_batch_is_read_in_one_call_and_a_broken_item_fails_nobody_else() {
         let one = receipt(None);
+        let (paired, broken_pair) =
+            (Pair::of(&one.sender, &one.recipient), Pair::of(&one.sender, &one.sender));
         let mut broken = wire(&stored_item(&stored(None)));
         broken["status"] = json!({ "S": "?" });
         let answer = json!({ "Responses": {
@@ -257,14 +272,22 @@ mod tests {
                   "connectedAt": { "N": "1" }, "leaseExpiresAt": { "N": "2" } },
                 { "agentDid": { "S": one.recipient.as_str() }, "connectionId": { "S": "half" } },
             ],
-            "trust": [{ "key": { "S": format!("agent#{}", one.recipient) } }],
+            "trust": [
+                { "key": { "S": format!("agent#{}", one.recipient) } },
+                { "key": { "S": format!("pair#{}", paired.key()) }, "firstOrigin": { "S": "https://a.com" } },
+                { "key": { "S": format!("pair#{}", broken_pair.key()) }, "firstOrigin": { "S": "?" } },
+            ],
         } });
         let stub = Stub::answering([Answer::ok(&answer)]).await;
         let agents = [one.sender.clone(), one.recipient.clone()];
-        let state = stub.invocation().read_for_delivery(&[one.key(), one.key()], &agents).await.unwrap();
+        let pairs = [paired.clone(), broken_pair];
+        let state =
+            stub.invocation().read_for_delivery(&[one.key(), one.key()], &agents, &pairs).await.unwrap();
         assert_eq!(state.receipts.get(&one.key()), Some(&stored(Some(7))));
         assert_eq!(state.connections.keys().collect::<Vec<_>>(), [&one.sender]);
         assert_eq!(state.revoked.into_iter().collect::<Vec<_>>(), [one.recipient]);
+        assert_eq!(state.pairs.keys().collect::<Vec<_>>(), [&paired]);
+        assert_eq!(state.pairs[&paired].first, ProxyOrigin::parse("https://a.com"));
         assert_eq!(stub.seen().len(), 1);
     }
 }

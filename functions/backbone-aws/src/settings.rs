@@ -35,8 +35,20 @@ pub const TRUST_TABLE: &str = "TRUST_TABLE";
 pub const NONCES_TABLE: &str = "NONCES_TABLE";
 /// The receipts queue.
 pub const RECEIPTS_QUEUE_URL: &str = "RECEIPTS_QUEUE_URL";
+/// The receipts queue, as an event source names it.
+pub const RECEIPTS_QUEUE_ARN: &str = "RECEIPTS_QUEUE_ARN";
 /// The receipts queue's dead-letter queue.
 pub const RECEIPTS_DLQ_URL: &str = "RECEIPTS_DLQ_URL";
+/// The peer queue, to which the peers send receipts for agents who are at home here.
+pub const PEER_QUEUE_URL: &str = "PEER_QUEUE_URL";
+/// The peer queue's dead-letter queue.
+pub const PEER_DLQ_URL: &str = "PEER_DLQ_URL";
+/// This stack's own origin, as pairs and peers name it. Without it every agent is taken to be at home here.
+pub const PROXY_ORIGIN: &str = "PROXY_ORIGIN";
+/// The origins of the peers, separated by commas.
+pub const PEER_ORIGINS: &str = "PEER_ORIGINS";
+/// The ARNs of the peers' peer queues, separated by commas, in the order of [`PEER_ORIGINS`].
+pub const PEER_QUEUE_ARNS: &str = "PEER_QUEUE_ARNS";
 /// Where API Gateway takes frames for connections: `https://<id>.execute-api.<region>.amazonaws.com/<stage>`.
 pub const CONNECTIONS_ENDPOINT: &str = "CONNECTIONS_ENDPOINT";
 /// The registry's origin, without a path.
@@ -59,8 +71,17 @@ pub const AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE: &str = "AGENT_RATE_LIMIT_REQUEST
 const ALWAYS_REQUIRED: [&str; 3] = [AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
 
 /// What has a sensible meaning when it is absent.
-const OPTIONAL: [&str; 6] =
-    [AWS_SESSION_TOKEN, AWS_ENDPOINT_URL, AWS_CA_BUNDLE, ENVIRONMENT, LOG_LEVEL, BACKBONE_VERSION];
+const OPTIONAL: [&str; 9] = [
+    AWS_SESSION_TOKEN,
+    AWS_ENDPOINT_URL,
+    AWS_CA_BUNDLE,
+    ENVIRONMENT,
+    LOG_LEVEL,
+    BACKBONE_VERSION,
+    PROXY_ORIGIN,
+    PEER_ORIGINS,
+    PEER_QUEUE_ARNS,
+];
 
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +99,12 @@ pub enum SettingsError {
         name: &'static str,
         /// What it should be.
         expected: &'static str,
+    },
+    /// The variables about peers, each usable, do not fit together.
+    #[error("environment variables {PROXY_ORIGIN}, {PEER_ORIGINS} and {PEER_QUEUE_ARNS}: {why}")]
+    Peers {
+        /// Why not. None of these values is a secret.
+        why: String,
     },
 }
 
@@ -124,6 +151,11 @@ impl Settings {
     /// [`SettingsError::Missing`] if it was neither required at the start nor is optional.
     pub fn text(&self, name: &'static str) -> Result<&str, SettingsError> {
         self.get(name).ok_or_else(|| SettingsError::Missing { names: vec![name] })
+    }
+
+    /// The values of a list; none if there is no such variable.
+    pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.get(name).into_iter().flat_map(|list| list.split(',')).map(str::trim)
     }
 
     /// A value that must be a whole number.

@@ -5,16 +5,16 @@
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update};
 use backbone::did::AgentDid;
 use backbone::stores::{Clock, StoreError};
-use backbone::trust::Pair;
+use backbone::trust::{Pair, PairHomes, PairSide};
 
-use crate::attributes::{Row, number, text};
+use crate::attributes::{Item, Row, item, number, text};
 use crate::batch_read::{ItemKey, read_items};
 use crate::outside::{Invocation, unavailable};
 use crate::settings::TRUST_TABLE;
-use crate::trust_table::{KEY, PAIRS, agent_key, known_key, pair_key};
+use crate::trust_table::{FIRST_ORIGIN, KEY, PAIRS, SECOND_ORIGIN, agent_key, known_key, pair_key};
 
 const REASON: &str = "reason";
 const REVOKED_AT: &str = "revokedAt";
@@ -48,23 +48,58 @@ pub struct AgentTrust {
 }
 
 impl Invocation<'_> {
-    /// Pairs two agents.
+    /// Pairs two agents. If they are paired already, the homes that are named replace those that are known.
     ///
     /// # Errors
     ///
     /// If the store does not answer; the pair may exist then.
-    pub async fn put_pair(&self, one: &AgentDid, other: &AgentDid) -> Result<PairChange, StoreError> {
+    pub async fn put_pair(&self, one: &PairSide, other: &PairSide) -> Result<PairChange, StoreError> {
         const OPERATION: &str = "put_pair";
         let table = self.setting(OPERATION, TRUST_TABLE)?;
+        let key = pair_key(&Pair::of(&one.agent, &other.agent));
+        let homes = PairHomes::of(one, other);
+        let row = item([(KEY, text(key.as_str())), ("pairedAt", number(self.now_ms()))]);
         let pair = Put::builder()
             .table_name(table)
-            .item(KEY, text(pair_key(&Pair::of(one, other))))
-            .item("pairedAt", number(self.now_ms()))
+            .set_item(Some(row.into_iter().chain(home_attributes(&homes)).collect()))
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", KEY)
             .build()
             .map(|put| TransactWriteItem::builder().put(put).build());
-        self.change_pair(OPERATION, pair, "1", [one, other]).await
+        let change = self.change_pair(OPERATION, pair, "1", [&one.agent, &other.agent]).await?;
+        if change == PairChange::Changed || one.agent == other.agent || homes.are_unknown() {
+            return Ok(change);
+        }
+        self.put_homes(OPERATION, &key, &homes).await
+    }
+
+    /// Writes the homes that are known into the row of a pair that exists. The agents' counts stay as they are.
+    async fn put_homes(
+        &self,
+        operation: &'static str,
+        key: &str,
+        homes: &PairHomes,
+    ) -> Result<PairChange, StoreError> {
+        let attributes = home_attributes(homes);
+        let assignments: Vec<_> = attributes.keys().map(|name| format!("{name} = :{name}")).collect();
+        let mut write = self
+            .dynamodb()
+            .update_item()
+            .table_name(self.setting(operation, TRUST_TABLE)?)
+            .key(KEY, text(key))
+            .update_expression(format!("SET {}", assignments.join(", ")))
+            .condition_expression("attribute_exists(#key)")
+            .expression_attribute_names("#key", KEY)
+            .return_values(ReturnValue::AllOld);
+        for (name, value) in &attributes {
+            write = write.expression_attribute_values(format!(":{name}"), value.clone());
+        }
+        // A pair that was removed in between is an error: what was asked for is to be asked for again.
+        let answer =
+            self.in_time(operation, async { write.send().await.map_err(unavailable(operation)) }).await?;
+        let before = answer.attributes.unwrap_or_default();
+        let is_as_before = attributes.iter().all(|(name, value)| before.get(name) == Some(value));
+        Ok(if is_as_before { PairChange::Unchanged } else { PairChange::Changed })
     }
 
     /// Parts two agents.
@@ -181,6 +216,14 @@ impl Invocation<'_> {
     }
 }
 
+/// The attributes of a pair's row that say where its agents are at home.
+fn home_attributes(homes: &PairHomes) -> Item {
+    [(FIRST_ORIGIN, &homes.first), (SECOND_ORIGIN, &homes.second)]
+        .into_iter()
+        .filter_map(|(name, home)| Some((name.to_owned(), text(home.as_ref()?.as_str()))))
+        .collect()
+}
+
 /// Whether the transaction was refused by its condition, and not because another one was under way.
 fn is_condition(error: &TransactWriteItemsError) -> bool {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return false };
@@ -189,6 +232,7 @@ fn is_condition(error: &TransactWriteItemsError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use backbone::home::ProxyOrigin;
     use serde_json::{Value, json};
 
     use super::*;
@@ -200,6 +244,17 @@ mod tests {
 
     fn agents() -> [AgentDid; 2] {
         [did("01KN0HGEG0QK6E4CV6JTD76TK7"), did("01KN0HGEG0G5PGG168DAWPBYT2")]
+    }
+
+    /// The two agents as sides of a pair, the first of them at home at `origin`.
+    fn sides(origin: Option<&str>) -> [PairSide; 2] {
+        let [one, other] = agents();
+        let home = origin.map(|origin| ProxyOrigin::parse(origin).unwrap());
+        [PairSide { agent: one, home }, PairSide::of_unknown_home(other)]
+    }
+
+    async fn put(stub: &Stub, [one, other]: [PairSide; 2]) -> Result<PairChange, StoreError> {
+        stub.invocation().put_pair(&one, &other).await
     }
 
     fn canceled(code: &str) -> Answer {
@@ -215,11 +270,14 @@ mod tests {
     async fn a_pair_and_both_counts_change_together() {
         let [one, other] = agents();
         let stub = Stub::answering([Answer::ok(&json!({}))]).await;
-        assert_eq!(stub.invocation().put_pair(&one, &other).await.unwrap(), PairChange::Changed);
+        assert_eq!(put(&stub, sides(Some("https://a.com"))).await.unwrap(), PairChange::Changed);
         assert_eq!(stub.invocation().remove_pair(&one, &other).await.unwrap(), PairChange::Changed);
         let bodies = stub.bodies();
         let pair = json!({ "S": format!("pair#{other}|{one}") });
-        assert_eq!(bodies[0]["TransactItems"][0]["Put"]["Item"]["key"], pair);
+        let row = &bodies[0]["TransactItems"][0]["Put"]["Item"];
+        assert_eq!(row["key"], pair);
+        assert_eq!(row["secondOrigin"], json!({ "S": "https://a.com" }), "{one} sorts second");
+        assert!(row.get("firstOrigin").is_none(), "{other} is at home nobody said where");
         assert_eq!(bodies[1]["TransactItems"][0]["Delete"]["Key"]["key"], pair);
         for (body, difference) in bodies.iter().zip(["1", "-1"]) {
             let updates: Vec<&Value> = (1..=2).map(|index| &body["TransactItems"][index]["Update"]).collect();
@@ -232,18 +290,40 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_so_already_is_told_from_what_failed() {
-        let [one, other] = agents();
         let stub = Stub::answering([canceled("ConditionalCheckFailed")]).await;
-        assert_eq!(stub.invocation().put_pair(&one, &other).await.unwrap(), PairChange::Unchanged);
+        assert_eq!(put(&stub, sides(None)).await.unwrap(), PairChange::Unchanged);
+        assert_eq!(stub.seen().len(), 1, "nothing is known that could be written");
         let stub = Stub::answering([canceled("TransactionConflict")]).await;
-        assert!(stub.invocation().put_pair(&one, &other).await.is_err());
+        assert!(put(&stub, sides(None)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_pair_that_exists_learns_its_homes_and_is_not_counted_again() {
+        let exists = || canceled("ConditionalCheckFailed");
+        for (before, change) in [
+            (json!({}), PairChange::Changed),
+            (json!({ "secondOrigin": { "S": "https://b.com" } }), PairChange::Changed),
+            (json!({ "secondOrigin": { "S": "https://a.com" } }), PairChange::Unchanged),
+        ] {
+            let stub = Stub::answering([exists(), Answer::ok(&json!({ "Attributes": before }))]).await;
+            assert_eq!(put(&stub, sides(Some("https://a.com"))).await.unwrap(), change);
+            let update = &stub.bodies()[1];
+            assert_eq!(update["UpdateExpression"], "SET secondOrigin = :secondOrigin");
+            assert_eq!(
+                update["ExpressionAttributeValues"],
+                json!({ ":secondOrigin": { "S": "https://a.com" } })
+            );
+            assert_eq!(update["ConditionExpression"], "attribute_exists(#key)");
+        }
+        let stub = Stub::answering([exists(), Answer::condition_failed(&json!({}))]).await;
+        assert!(put(&stub, sides(Some("https://a.com"))).await.is_err(), "it was removed in between");
     }
 
     #[tokio::test]
     async fn an_agent_needs_no_pair_with_itself() {
-        let [one, _] = agents();
+        let [side, _] = sides(Some("https://a.com"));
         let stub = Stub::answering([Answer::HangUp]).await;
-        assert_eq!(stub.invocation().put_pair(&one, &one).await.unwrap(), PairChange::Unchanged);
+        assert_eq!(put(&stub, [side.clone(), side]).await.unwrap(), PairChange::Unchanged);
         assert!(stub.seen().is_empty());
     }
 

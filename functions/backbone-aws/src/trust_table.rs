@@ -5,16 +5,17 @@
 //! | `agent#<did>` | the agent is revoked: `reason`, `revokedAt` (ms) |
 //! | `jti#<jti>` | the token is revoked |
 //! | `known#<did>` | in how many `pairs` the agent is |
-//! | `pair#<did>\|<did>` | the two, in this order, have paired |
+//! | `pair#<did>\|<did>` | the two, in this order, have paired: `pairedAt` (ms); `firstOrigin` and `secondOrigin`, where each is at home, if that is known |
 //! | `registry#keys` | the registry's key set: `body`, `fetchedAt` (ms) |
 //! | `registry#crl` | the last revocation list that became rows: `fetchedAt` (ms), `iat`, `count`, `hash` |
 //!
 //! A revocation is the existence of its row: one that cannot be read still revokes.
 
 use backbone::did::AgentDid;
+use backbone::home::ProxyOrigin;
 use backbone::id::Id;
 use backbone::stores::{StoreError, TrustStore};
-use backbone::trust::{RegistryRows, TrustAnswer, TrustQuestion};
+use backbone::trust::{Pair, PairHomes, RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::attributes::{Item, Row, text};
 use crate::batch_read::{ItemKey, read_items};
@@ -26,6 +27,10 @@ use crate::settings::{NONCES_TABLE, TRUST_TABLE};
 pub(crate) const KEY: &str = "key";
 /// On a `known#` row: in how many pairs the agent is.
 pub(crate) const PAIRS: &str = "pairs";
+/// On a `pair#` row: the proxy at which the agent whose DID sorts first is at home.
+pub(crate) const FIRST_ORIGIN: &str = "firstOrigin";
+/// On a `pair#` row: the other agent's.
+pub(crate) const SECOND_ORIGIN: &str = "secondOrigin";
 
 pub(crate) fn agent_key(agent: &AgentDid) -> String {
     format!("agent#{agent}")
@@ -35,8 +40,16 @@ pub(crate) fn known_key(agent: &AgentDid) -> String {
     format!("known#{agent}")
 }
 
-pub(crate) fn pair_key(pair: &backbone::trust::Pair) -> String {
+pub(crate) fn pair_key(pair: &Pair) -> String {
     format!("pair#{}", pair.key())
+}
+
+/// Where the agents of a `pair#` row are at home.
+pub(crate) fn pair_homes(row: Row<'_>) -> Result<PairHomes, StoreError> {
+    Ok(PairHomes {
+        first: row.optional(FIRST_ORIGIN, ProxyOrigin::parse)?,
+        second: row.optional(SECOND_ORIGIN, ProxyOrigin::parse)?,
+    })
 }
 
 fn jti_key(jti: Id) -> String {
@@ -70,7 +83,7 @@ impl TrustStore for Invocation<'_> {
             agent_revoked: rows.find(&agent).is_some(),
             ait_revoked: rows.find(&jti).is_some(),
             known: rows.find(&known).and_then(|row| row.find_number(PAIRS)).is_some_and(|pairs| pairs > 0),
-            paired: pair.is_some_and(|pair| rows.find(&pair).is_some()),
+            pair: pair.and_then(|pair| rows.find(&pair)).map(pair_homes).transpose()?,
             access_accepted_at_ms: access.and_then(|item| access_accepted_at_ms(item, self.now_s())),
         })
     }
@@ -154,7 +167,7 @@ mod tests {
     async fn everything_is_asked_in_one_call() {
         let stub = Stub::answering([Answer::ok(&json!({}))]).await;
         let answer = stub.invocation().trust(&question()).await.unwrap();
-        assert!(!answer.agent_revoked && !answer.ait_revoked && !answer.known && !answer.paired);
+        assert!(!answer.agent_revoked && !answer.ait_revoked && !answer.known && answer.pair.is_none());
         let items = &stub.bodies()[0]["RequestItems"];
         let mut keys: Vec<_> = items["trust"]["Keys"]
             .as_array()
@@ -182,12 +195,30 @@ mod tests {
             |pairs: &str| json!({ "key": { "S": format!("known#{OTHER}") }, "pairs": { "N": pairs } });
         let pair = json!({ "key": { "S": format!("pair#{ONE}|{OTHER}") } });
         let answer = answer_to(json!([known("1"), pair]), json!([])).await;
-        assert!(answer.known && answer.paired && !answer.agent_revoked && !answer.ait_revoked);
+        assert!(answer.known && !answer.agent_revoked && !answer.ait_revoked);
+        assert_eq!(answer.pair, Some(PairHomes::default()));
         assert!(!answer_to(json!([known("0")]), json!([])).await.known, "the last pair was removed");
         let revoked =
             json!([{ "key": { "S": format!("agent#{OTHER}") } }, { "key": { "S": format!("jti#{JTI}") } }]);
         let answer = answer_to(revoked, json!([])).await;
         assert!(answer.agent_revoked && answer.ait_revoked);
+    }
+
+    #[tokio::test]
+    async fn a_pair_says_where_its_agents_are_at_home() {
+        let pair = |origin: &str| {
+            json!([{ "key": { "S": format!("pair#{ONE}|{OTHER}") }, "firstOrigin": { "S": "https://a.com" },
+                "secondOrigin": { "S": origin } }])
+        };
+        let homes = answer_to(pair("https://b.com"), json!([])).await.pair.unwrap();
+        let origin = |agent: &AgentDid| question().pair.unwrap().home_of(agent, &homes).cloned();
+        let did = |text| AgentDid::parse(text).unwrap();
+        assert_eq!(origin(&did(ONE)), ProxyOrigin::parse("https://a.com"));
+        assert_eq!(origin(&did(OTHER)), ProxyOrigin::parse("https://b.com"));
+        let rows = json!({ "Responses": { "trust": pair("nowhere"), "nonces": [] } });
+        let error =
+            Stub::answering([Answer::ok(&rows)]).await.invocation().trust(&question()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { what: "secondOrigin", .. }), "{error}");
     }
 
     #[tokio::test]

@@ -4,12 +4,17 @@ use serde_json::{Value, json};
 
 use crate::auth::{AitError, AuthRefusal, Gatekeeper, ProofError, Purpose, SignedRequest};
 use crate::error_code::ErrorCode;
+use crate::home::{Home, KnownHomes, ProxyOrigin};
 use crate::intake::{IntakeError, PostedReceipt, parse_look_up};
 use crate::limits::{BODY_BYTES_MAX, PROOF_SKEW_S_MAX};
 use crate::metrics::{Metric, Tally};
-use crate::queue_message::QueueMessage;
-use crate::receipt::{ReceiptKey, StoredReceipt};
-use crate::stores::{Clock, NonceStore, ReceiptQueue, ReceiptStore, Registry, StoreError, TrustStore};
+use crate::queue_message::{MESSAGE_VERSION, QueueMessage};
+use crate::reason_code::ReasonCode;
+use crate::receipt::{Receipt, ReceiptKey, StoredReceipt};
+use crate::stores::{
+    Clock, DeadLetter, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry,
+    SourceQueue, StoreError, TrustStore,
+};
 use crate::trail;
 
 /// Why a request was refused.
@@ -33,7 +38,7 @@ pub enum Refusal {
     /// The two agents are not paired on this proxy.
     #[error("agents are not paired")]
     NotPaired,
-    /// The receipt is not on the queue, as far as we know.
+    /// The receipt is on no queue, as far as we know.
     #[error("receipt was not queued")]
     Queue(#[source] StoreError),
     /// A query parameter is missing.
@@ -101,7 +106,8 @@ impl From<AitError> for Refusal {
     }
 }
 
-/// Takes one receipt in. `Ok` means that it is durable.
+/// Takes one receipt in: to the receipts queue, to the peer at which its sender is at home, or, if nobody here knows
+/// that home, to the dead-letter queue. `Ok` means that it is durable there.
 ///
 /// # Errors
 ///
@@ -109,13 +115,14 @@ impl From<AitError> for Refusal {
 /// everything else that the chain asks; what is wrong with it is told only to an authenticated caller.
 pub async fn accept<O>(
     gatekeeper: &Gatekeeper,
+    homes: &KnownHomes,
     outside: &O,
     request: &SignedRequest<'_>,
     correlation_id: &str,
     tally: &Tally,
 ) -> Result<(), Refusal>
 where
-    O: TrustStore + NonceStore + Registry + ReceiptQueue + Clock + Sync,
+    O: TrustStore + NonceStore + Registry + ReceiptQueue + PeerQueues + DeadLetters + Clock + Sync,
 {
     if request.body.len() > BODY_BYTES_MAX {
         return Err(Refusal::TooLarge { bytes: request.body.len() });
@@ -130,12 +137,61 @@ where
     if !caller.is_paired() {
         return Err(Refusal::NotPaired);
     }
+    // Both agents agreed to the pair and what it says of their homes; of the body only one of them knows.
+    let home = caller.home_of(posted.sender()).or(posted.sender_home()).cloned();
     let receipt = posted.accepted_at(outside.now_ms());
     let receipt_id = receipt.request_id;
-    let message = QueueMessage::DeliveryReceipt(receipt);
-    outside.send(&message, correlation_id, 0).await.map_err(Refusal::Queue)?;
+    let home = homes.locate(home.as_ref());
+    let step = match &home {
+        Home::Here => trail::QUEUED,
+        Home::Peer(_) => trail::FORWARDED,
+        Home::Unknown(_) => trail::KEPT_DEAD,
+    };
+    let sent = match home {
+        Home::Here => outside.send(&QueueMessage::DeliveryReceipt(receipt), correlation_id, 0).await,
+        Home::Peer(peer) => {
+            let forwarded = outside.forward(peer, &receipt, correlation_id).await;
+            forwarded.inspect(|()| tally.count(Metric::ReceiptForwarded))
+        }
+        Home::Unknown(origin) => bury_homeless(outside, homes, receipt, origin, correlation_id, tally).await,
+    };
+    sent.map_err(Refusal::Queue)?;
     tally.count(Metric::ReceiptAccepted);
-    tracing::debug!(step = trail::QUEUED, receipt.id = %receipt_id, "queued a receipt");
+    tracing::debug!(step, receipt.id = %receipt_id, "accepted a receipt");
+    Ok(())
+}
+
+/// Keeps a receipt that this stack cannot send on. A connector would repeat a refused one for ever; here it waits for
+/// an operator, with all that the peer would want to know once there is one.
+async fn bury_homeless<O: DeadLetters + Clock>(
+    outside: &O,
+    homes: &KnownHomes,
+    receipt: Receipt,
+    origin: &ProxyOrigin,
+    correlation_id: &str,
+    tally: &Tally,
+) -> Result<(), StoreError> {
+    let letter = DeadLetter {
+        queue: SourceQueue::Receipts,
+        body: QueueMessage::DeliveryReceipt(receipt).to_body(),
+        version: Some(MESSAGE_VERSION.to_owned()),
+        origin_proxy: homes.own().map(ToString::to_string),
+        reason_code: ReasonCode::UnknownOrigin,
+        reason: format!("the sender is at home at {origin}, which is no peer of this stack"),
+        receive_count: 0,
+        // It has never been on a queue.
+        original_message_id: correlation_id.to_owned(),
+        first_seen_ms: outside.now_ms(),
+        correlation_id: correlation_id.to_owned(),
+    };
+    outside.bury(&letter).await?;
+    tally.count(Metric::UnknownOrigin);
+    tally.count(Metric::DeadLettered);
+    tracing::warn!(
+        reason.code = letter.reason_code.as_str(),
+        proxy.origin = origin.as_str(),
+        "a receipt went to the dead-letter queue"
+    );
     Ok(())
 }
 

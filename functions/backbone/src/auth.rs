@@ -25,11 +25,12 @@ use self::registry_memory::RegistryMemory;
 pub use self::registry_memory::{RegistryAges, RegistryUnknown};
 use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
+use crate::home::ProxyOrigin;
 use crate::id::Id;
 use crate::limits::{HEADER_BYTES_MAX, NONCE_LIFE_S};
 use crate::metrics::{Metric, Tally};
 use crate::stores::{AccessAnswer, Clock, NonceClaim, NonceStore, Registry, TrustStore};
-use crate::trust::{Pair, TrustAnswer, TrustQuestion};
+use crate::trust::{Pair, PairHomes, TrustAnswer, TrustQuestion};
 
 /// What to do when the registry's revocation list cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,8 @@ pub enum Purpose<'a> {
 #[derive(Clone, Debug)]
 pub struct Authenticated {
     agent: AgentDid,
-    paired: bool,
+    pair: Option<Pair>,
+    homes: Option<PairHomes>,
 }
 
 impl Authenticated {
@@ -98,8 +100,14 @@ impl Authenticated {
 
     /// Whether the caller is paired with the peer of the [`Purpose`]; an agent always is with itself.
     #[must_use]
-    pub const fn is_paired(&self) -> bool {
-        self.paired
+    pub fn is_paired(&self) -> bool {
+        self.homes.is_some() || self.pair.as_ref().is_some_and(Pair::is_self)
+    }
+
+    /// Where the caller, or the peer of the [`Purpose`], is at home, if the two are paired and the pairing said so.
+    #[must_use]
+    pub fn home_of(&self, agent: &AgentDid) -> Option<&ProxyOrigin> {
+        self.pair.as_ref()?.home_of(agent, self.homes.as_ref()?)
     }
 }
 
@@ -196,8 +204,7 @@ impl Gatekeeper {
         self.rates.count(outside, &agent, self.policy.requests_per_minute, tally).await.map_err(|over| {
             AuthRefusal::RateLimited { agent: agent.clone(), retry_after_s: over.retry_after_s }
         })?;
-        let paired = trust.paired || pair.is_some_and(|pair| pair.is_self());
-        Ok(Authenticated { agent, paired })
+        Ok(Authenticated { agent, pair, homes: trust.pair })
     }
 
     async fn check_trust<O>(

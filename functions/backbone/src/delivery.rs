@@ -4,9 +4,11 @@
 //! A push comes before its record, so a crash in between repeats the push, with the same frame id.
 
 mod one_receipt;
+mod peer;
+mod queued_message;
 mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -14,21 +16,25 @@ use futures_util::stream::{self, StreamExt};
 use tracing::Instrument;
 
 use self::one_receipt::deliver_states;
+use self::peer::PeerRefusal;
+pub use self::queued_message::QueuedMessage;
 use self::retry::{is_last_own_attempt, wait_s};
 use crate::connection::ConnectionRef;
 use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
+use crate::home::KnownHomes;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S, PUSHES_AT_ONCE};
 use crate::mailbox::{Drained, drain};
 use crate::metrics::{Metric, Tally};
-use crate::queue_message::{MessageDefect, QueueMessage};
+use crate::queue_message::QueueMessage;
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, ReceiptKey};
 use crate::stores::{
-    Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, Gateway, ReceiptQueue,
-    ReceiptStore, StoreError,
+    Clock, Closed, ConnectionStore, DeadLetters, DeliveryState, Gateway, ReceiptQueue, ReceiptStore,
+    SourceQueue, StoreError,
 };
 use crate::trail;
+use crate::trust::Pair;
 
 /// All that delivering needs from outside.
 pub trait DeliveryOutside:
@@ -41,50 +47,6 @@ impl<O> DeliveryOutside for O where
 {
 }
 
-/// A message as the queue shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueuedMessage {
-    /// The queue's id of it; a redrive gives a new one.
-    pub message_id: String,
-    /// The handle by which it is shown again.
-    pub receipt_handle: String,
-    /// The text that was sent.
-    pub body: String,
-    /// Its version attribute.
-    pub version: Option<String>,
-    /// Its correlation id attribute; the message's own id stands in where there is none.
-    pub correlation_id: Option<String>,
-    /// How often it has been received, this time included.
-    pub receive_count: u32,
-    /// When it was received first, in milliseconds since the Unix epoch.
-    pub first_seen_ms: u64,
-}
-
-impl QueuedMessage {
-    fn correlation_id(&self) -> &str {
-        self.correlation_id.as_deref().unwrap_or(&self.message_id)
-    }
-
-    /// What every line about this message says of it; an error's span, so that no level of logging leaves it out.
-    fn span(&self) -> tracing::Span {
-        tracing::error_span!("message", correlation.id = self.correlation_id(), message.id = self.message_id)
-    }
-
-    /// What is kept of a message, or of the receipt that it led to, when it can never be handled.
-    pub(crate) fn dead_letter(&self, body: String, reason_code: ReasonCode, reason: String) -> DeadLetter {
-        DeadLetter {
-            body,
-            version: self.version.clone(),
-            reason_code,
-            reason,
-            receive_count: self.receive_count,
-            original_message_id: self.message_id.clone(),
-            first_seen_ms: self.first_seen_ms,
-            correlation_id: self.correlation_id().to_owned(),
-        }
-    }
-}
-
 /// What the queue is to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a message to be retried must be reported to the queue"]
@@ -95,11 +57,13 @@ pub enum Verdict {
     Retry,
 }
 
-/// The numbers of delivery that an operator may change.
-#[derive(Clone, Copy, Debug)]
+/// What an operator decides about delivery.
+#[derive(Clone, Debug)]
 pub struct DeliverySettings {
     /// How long a receipt waits, and stays readable, in seconds.
     pub retention_s: u64,
+    /// Whose messages from the peer queue are believed.
+    pub homes: KnownHomes,
 }
 
 /// What became of one message.
@@ -119,7 +83,8 @@ enum Work {
     /// However many messages ask for it, a mailbox is drained once at a time.
     Drain(Vec<usize>, ConnectionRef),
     Close(usize, ConnectionRef),
-    Defect(usize, MessageDefect),
+    /// Nothing needs to be known to say what becomes of it.
+    Decided(usize, Outcome),
 }
 
 /// Handles a batch and says, message by message, what the queue is to do.
@@ -128,16 +93,16 @@ enum Work {
 /// its own time set before this returns.
 pub async fn deliver_batch<O: DeliveryOutside>(
     outside: &O,
-    settings: DeliverySettings,
+    settings: &DeliverySettings,
     batch: &[QueuedMessage],
     tally: &Tally,
 ) -> Vec<Verdict> {
-    let work = sort_out(batch);
-    let (receipts, agents) = what_to_read(&work);
+    let work = sort_out(batch, tally);
+    let (receipts, agents, pairs) = what_to_read(&work, batch);
     let state = if agents.is_empty() {
         Ok(DeliveryState::default())
     } else {
-        outside.read_for_delivery(&receipts, &agents).await
+        outside.read_for_delivery(&receipts, &agents, &pairs).await
     };
     let courier = Courier { outside, settings, batch, state: state.as_ref(), tally };
     let outcomes: Vec<_> = stream::iter(work)
@@ -153,7 +118,7 @@ pub async fn deliver_batch<O: DeliveryOutside>(
 }
 
 /// Parses the batch and puts the states of one receipt together, oldest first.
-fn sort_out(batch: &[QueuedMessage]) -> Vec<Work> {
+fn sort_out(batch: &[QueuedMessage], tally: &Tally) -> Vec<Work> {
     let mut states: BTreeMap<ReceiptKey, Vec<(usize, Receipt)>> = BTreeMap::new();
     let mut drains: BTreeMap<ConnectionRef, Vec<usize>> = BTreeMap::new();
     let mut work = Vec::new();
@@ -162,11 +127,18 @@ fn sort_out(batch: &[QueuedMessage]) -> Vec<Work> {
             Ok(QueueMessage::DeliveryReceipt(receipt)) => {
                 states.entry(receipt.key()).or_default().push((index, receipt));
             }
+            Ok(_) if message.queue == SourceQueue::Peers => {
+                work.push(Work::Decided(index, PeerRefusal::Type.outcome(tally)));
+            }
             Ok(QueueMessage::Connected(connection) | QueueMessage::Drain(connection)) => {
                 drains.entry(connection).or_default().push(index);
             }
             Ok(QueueMessage::Close(connection)) => work.push(Work::Close(index, connection)),
-            Err(defect) => work.push(Work::Defect(index, defect)),
+            Err(defect) => {
+                let reason = defect.to_string();
+                let outcome = Outcome::Bury { reason_code: defect.reason_code(), reason };
+                work.push(Work::Decided(index, outcome));
+            }
         }
     }
     work.extend(drains.into_iter().map(|(connection, indices)| Work::Drain(indices, connection)));
@@ -177,27 +149,31 @@ fn sort_out(batch: &[QueuedMessage]) -> Vec<Work> {
     work
 }
 
-/// What the receipts of a batch need to know, each thing once. Drains read for themselves, page by page.
-fn what_to_read(work: &[Work]) -> (Vec<ReceiptKey>, Vec<AgentDid>) {
+/// What the receipts of a batch need to know, each thing once. Drains read for themselves, page by page. Of pairs only
+/// what peers say about them is to be checked.
+fn what_to_read(work: &[Work], batch: &[QueuedMessage]) -> (Vec<ReceiptKey>, Vec<AgentDid>, Vec<Pair>) {
     let mut receipts = Vec::new();
     let mut agents = Vec::new();
+    let mut pairs = HashSet::new();
     for work in work {
         if let Work::States(states) = work
             && let Some((_, receipt)) = states.first()
         {
             receipts.push(receipt.key());
             agents.push(receipt.sender.clone());
+            let from_peers = states.iter().filter(|(index, _)| batch[*index].queue == SourceQueue::Peers);
+            pairs.extend(from_peers.map(|(_, receipt)| Pair::of(&receipt.sender, &receipt.recipient)));
         }
     }
     agents.sort_unstable();
     agents.dedup();
-    (receipts, agents)
+    (receipts, agents, pairs.into_iter().collect())
 }
 
 /// One batch under way.
 struct Courier<'a, O> {
     outside: &'a O,
-    settings: DeliverySettings,
+    settings: &'a DeliverySettings,
     batch: &'a [QueuedMessage],
     state: Result<&'a DeliveryState, &'a StoreError>,
     tally: &'a Tally,
@@ -233,7 +209,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     async fn do_work(&self, work: Work) -> Vec<(usize, Verdict)> {
         let outcomes = match work {
             Work::States(states) => match self.state {
-                Ok(state) => deliver_states(self, state, states).await,
+                Ok(state) => self.deliver_believed(state, states).await,
                 Err(error) => {
                     tracing::warn!("the batch's state could not be read: {}", ErrorChain(error));
                     states
@@ -244,10 +220,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             },
             Work::Drain(indices, connection) => self.drain(&indices, &connection).await,
             Work::Close(index, connection) => vec![(index, self.close(index, &connection).await)],
-            Work::Defect(index, defect) => {
-                let reason = defect.to_string();
-                vec![(index, Outcome::Bury { reason_code: defect.reason_code(), reason })]
-            }
+            Work::Decided(index, outcome) => vec![(index, outcome)],
         };
         let mut verdicts = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes {
@@ -255,6 +228,25 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             verdicts.push((index, self.settle(index, outcome).instrument(span).await));
         }
         verdicts
+    }
+
+    /// Delivers the states of one receipt, except those that come from a peer who may not say so.
+    async fn deliver_believed(
+        &self,
+        state: &DeliveryState,
+        states: Vec<(usize, Receipt)>,
+    ) -> Vec<(usize, Outcome)> {
+        let mut believed = Vec::with_capacity(states.len());
+        let mut outcomes = Vec::new();
+        for (index, receipt) in states {
+            let message = &self.batch[index];
+            match peer::check(&self.settings.homes, state, message, &receipt, self.outside.now_ms()) {
+                Ok(()) => believed.push((index, receipt)),
+                Err(refusal) => outcomes.push((index, refusal.outcome(self.tally))),
+            }
+        }
+        outcomes.extend(deliver_states(self, state, believed).await);
+        outcomes
     }
 
     /// Carries an outcome out.
@@ -273,7 +265,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         };
         self.tally.count(Metric::RecordRetried);
         tracing::debug!(step = trail::SHOWN_AGAIN, after_s, "a message goes back to the queue");
-        if let Err(error) = self.outside.show_again(&message.receipt_handle, after_s).await {
+        if let Err(error) = self.outside.show_again(message.queue, &message.receipt_handle, after_s).await {
             // The queue's own visibility timeout applies instead.
             tracing::warn!("a record's back-off was not set: {}", ErrorChain(&error));
         }
@@ -363,7 +355,7 @@ impl Work {
     fn drained(&self) -> Option<&ConnectionRef> {
         match self {
             Self::Drain(_, connection) => Some(connection),
-            Self::States(_) | Self::Close(..) | Self::Defect(..) => None,
+            Self::States(_) | Self::Close(..) | Self::Decided(..) => None,
         }
     }
 
@@ -371,7 +363,7 @@ impl Work {
         match self {
             Self::States(states) => states.iter().map(|(index, _)| *index).collect(),
             Self::Drain(indices, _) => indices.clone(),
-            Self::Close(index, _) | Self::Defect(index, _) => vec![*index],
+            Self::Close(index, _) | Self::Decided(index, _) => vec![*index],
         }
     }
 }

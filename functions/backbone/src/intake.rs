@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::did::AgentDid;
+use crate::home::ProxyOrigin;
 use crate::id::Id;
 use crate::limits::REASON_CHARS_MAX;
 use crate::receipt::{Receipt, Status};
@@ -15,6 +16,7 @@ pub struct PostedReceipt {
     recipient: AgentDid,
     status: Status,
     reason: Option<String>,
+    sender_home: Option<ProxyOrigin>,
 }
 
 /// Why a body is not a receipt.
@@ -64,6 +66,7 @@ impl PostedReceipt {
             recipient: field(&fields, ["recipientAgentDid", "toAgentDid"], AgentDid::parse)?,
             status: field(&fields, ["status", "status"], Status::parse)?,
             reason: reason(&fields),
+            sender_home: sender_home(&fields)?,
         })
     }
 
@@ -83,6 +86,12 @@ impl PostedReceipt {
     #[must_use]
     pub const fn recipient(&self) -> &AgentDid {
         &self.recipient
+    }
+
+    /// Where the sender is at home, as the recipient says.
+    #[must_use]
+    pub const fn sender_home(&self) -> Option<&ProxyOrigin> {
+        self.sender_home.as_ref()
     }
 
     /// The receipt, accepted at `processed_at_ms`.
@@ -107,6 +116,20 @@ fn field<T>(
 ) -> Result<T, IntakeError> {
     let text = fields.get(today).or_else(|| fields.get(first)).and_then(Value::as_str);
     text.map(str::trim).and_then(parse).ok_or(IntakeError::Field(today))
+}
+
+/// The first design's `senderProxyUrl`. Null and blank count as none, like an absent one; what is there and no origin
+/// would send the receipt astray.
+fn sender_home(fields: &Map<String, Value>) -> Result<Option<ProxyOrigin>, IntakeError> {
+    const FIELD: &str = "senderProxyUrl";
+    match fields.get(FIELD) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(value) => {
+            let home = value.as_str().and_then(ProxyOrigin::parse).ok_or(IntakeError::Field(FIELD))?;
+            Ok(Some(home))
+        }
+    }
 }
 
 /// The reason, trimmed and cut. Anything but a non-blank string counts as none.
@@ -206,11 +229,29 @@ mod tests {
             ("senderAgentDid", json!("did:web:x")),
             ("recipientAgentDid", json!(null)),
             ("status", json!("delivered")),
+            ("senderProxyUrl", json!("proxy.a.com")),
+            ("senderProxyUrl", json!("https://proxy.a.com/v1")),
+            ("senderProxyUrl", json!(7)),
         ] {
             assert_eq!(parse(&with(field, value)), Err(IntakeError::Field(field)));
         }
         assert_eq!(PostedReceipt::parse(b"[]"), Err(IntakeError::NotAnObject));
         assert_eq!(PostedReceipt::parse(b"\xff"), Err(IntakeError::Malformed { line: 1, column: 1 }));
+    }
+
+    #[test]
+    fn a_recipient_may_say_where_the_sender_is_at_home() {
+        let home = |body: &Value| {
+            let posted = PostedReceipt::parse(body.to_string().as_bytes()).unwrap();
+            posted.sender_home().map(ToString::to_string)
+        };
+        assert_eq!(
+            home(&with("senderProxyUrl", json!("https://Proxy.A.com/"))).unwrap(),
+            "https://proxy.a.com"
+        );
+        for none in [body(), with("senderProxyUrl", json!(null)), with("senderProxyUrl", json!(" "))] {
+            assert_eq!(home(&none), None);
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //!
 //! A receipt's way through the modules: [`auth`] says who is asking, [`intake`] reads what they send,
 //! [`acceptance`] puts it on the queue, [`delivery`] takes it from there to a socket, [`mailbox`] keeps it for a
-//! sender who is away. [`session`] is the life of one socket, [`frame`] what is said over it.
+//! sender who is away. [`session`] is the life of one socket, [`frame`] what is said over it. [`home`] says at which proxy
+//! an agent is at home, where that is not this one.
 
 pub mod acceptance;
 pub mod auth;
@@ -16,11 +17,13 @@ pub mod did;
 pub mod error_chain;
 pub mod error_code;
 pub mod frame;
+pub mod home;
 pub mod id;
 pub mod intake;
 pub mod limits;
 pub mod mailbox;
 pub mod metrics;
+mod origin;
 pub mod queue_message;
 pub mod reason_code;
 pub mod receipt;

@@ -22,6 +22,9 @@ pub const NONCE_LIFE_S: u64 = 2 * PROOF_SKEW_S_MAX + 60;
 /// ones are refused as malformed before anything is computed from them.
 pub const HEADER_BYTES_MAX: usize = 8 * 1024;
 
+/// Longest accepted origin of a proxy: the longest host name there can be, with its scheme and port.
+pub const ORIGIN_BYTES_MAX: usize = 253 + "https://".len() + ":65535".len();
+
 /// How long a registry's yes to an access token stands (design 6).
 pub const ACCESS_FRESH_MS: u64 = 60_000;
 
@@ -50,6 +53,10 @@ pub const KEYS_AGE_MS_MAX: u64 = 3_600_000;
 
 /// An instance adds its count to the shared one every so many requests (design 6).
 pub const RATE_REPORT_EVERY: u32 = 10;
+
+/// How far the time of a peer's receipt may lie ahead of our clock. One from the future would overtake all that its
+/// recipient says until then.
+pub const PEER_CLOCK_AHEAD_MS_MAX: u64 = 5 * 60_000;
 
 /// A 410 from a connection younger than this means "not open yet" (design 4).
 pub const CONNECTION_OPENING_MS: u64 = 15_000;

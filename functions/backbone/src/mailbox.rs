@@ -13,7 +13,7 @@ use crate::limits::{
     DRAIN_PAGE, DRAIN_PAGES_PER_INVOCATION, DRAIN_TIME_LEFT_MS_MIN, PUSHES_AT_ONCE, QUARANTINE_PROBE_MS,
     SETTLE_TIME_LEFT_MS_MIN, SHORT_LIFE_MS,
 };
-use crate::metrics::{Metric, Tally};
+use crate::metrics::{Measure, Metric, Tally};
 use crate::queue_message::QueueMessage;
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
@@ -115,7 +115,7 @@ async fn try_drain<O: DeliveryOutside>(
     message: &QueuedMessage,
     tally: &Tally,
 ) -> Result<Drained, StoreError> {
-    let state = outside.read_for_delivery(&[], std::slice::from_ref(&connection.agent)).await?;
+    let state = outside.read_for_delivery(&[], std::slice::from_ref(&connection.agent), &[]).await?;
     let now_ms = outside.now_ms();
     if drainable(&state, connection, now_ms, tally).is_none() {
         return Ok(Drained::Finished);
@@ -201,7 +201,7 @@ async fn drain_page<O: DeliveryOutside>(
     let full = items.len() == limit;
     let waiting = bury_unreadable(outside, connection, items, message, tally).await?;
     let keys: Vec<_> = waiting.iter().map(|waiting| waiting.receipt.key()).collect();
-    let state = outside.read_for_delivery(&keys, std::slice::from_ref(&connection.agent)).await?;
+    let state = outside.read_for_delivery(&keys, std::slice::from_ref(&connection.agent), &[]).await?;
     let Some(live) = drainable(&state, connection, outside.now_ms(), tally) else { return Ok(Page::Last) };
     if !*drain_is_noted && waiting.iter().any(|waiting| is_to_be_pushed(waiting, &state, outside.now_ms())) {
         outside.note_drain(connection, outside.now_ms()).await?;
@@ -314,6 +314,8 @@ async fn push_page<O: DeliveryOutside>(
         match attempt_push(outside, &receipt, live, tally).instrument(span).await? {
             Attempt::Taken => {
                 tally.count(Metric::MailboxDrained);
+                let age_ms = outside.now_ms().saturating_sub(receipt.processed_at_ms);
+                tally.measure(Measure::MailboxAge, age_ms);
                 pushed.insert(receipt.frame_id());
                 let row = StoredReceipt {
                     receipt: receipt.clone(),

@@ -12,6 +12,10 @@ use crate::error_code::ErrorCode;
 pub enum Metric {
     /// A receipt was answered 202.
     ReceiptAccepted,
+    /// A receipt went to the peer at which its sender is at home.
+    ReceiptForwarded,
+    /// A receipt's sender is at home where this stack has no peer: a dead letter.
+    UnknownOrigin,
     /// A request or a handshake was refused; also counted by its code.
     RequestRefused,
     /// It was refused with 401 or 403: whoever asked is not let in.
@@ -52,6 +56,8 @@ pub enum Metric {
     QuarantineProbed,
     /// A connector lived on after its probe: the quarantine is over.
     QuarantineEnded,
+    /// A peer's message was not believed; the reason is the dead letter's.
+    PeerRefused,
     /// A record went back to the queue.
     RecordRetried,
     /// A record panicked.
@@ -79,10 +85,26 @@ impl Metric {
     pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 }
 
-/// Counts of one invocation.
+/// A measured quantity. The name is the metric's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
+pub enum Measure {
+    /// From the 202 of a receipt to the moment API Gateway had its frame, in milliseconds. A receipt that waited for its
+    /// sender is none of these.
+    Latency,
+    /// The same for a receipt that waited in its sender's mailbox.
+    MailboxAge,
+}
+
+impl Measure {
+    /// All measures.
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
+}
+
+/// Counts and measurements of one invocation.
 #[derive(Debug, Default)]
 pub struct Tally {
     counts: Mutex<BTreeMap<Metric, u64>>,
+    measured: Mutex<BTreeMap<Measure, Vec<u64>>>,
     refusals: Mutex<BTreeMap<ErrorCode, u64>>,
 }
 
@@ -90,6 +112,11 @@ impl Tally {
     /// Counts one `metric`.
     pub fn count(&self, metric: Metric) {
         *locked(&self.counts).entry(metric).or_default() += 1;
+    }
+
+    /// Adds one measurement, in milliseconds.
+    pub fn measure(&self, measure: Measure, value_ms: u64) {
+        locked(&self.measured).entry(measure).or_default().push(value_ms);
     }
 
     /// Counts a refusal, as such, by what kind it is, and by its code.
@@ -113,6 +140,12 @@ impl Tally {
     #[must_use]
     pub fn take(&self) -> Vec<(Metric, u64)> {
         std::mem::take(&mut *locked(&self.counts)).into_iter().collect()
+    }
+
+    /// All that was measured, in milliseconds, by name, leaving nothing behind.
+    #[must_use]
+    pub fn take_measured(&self) -> Vec<(Measure, Vec<u64>)> {
+        std::mem::take(&mut *locked(&self.measured)).into_iter().collect()
     }
 
     /// The refusals by code, leaving none behind.

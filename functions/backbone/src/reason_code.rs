@@ -20,6 +20,20 @@ pub enum ReasonCode {
     FrameTooLarge,
     /// An item of a mailbox cannot be read.
     UnreadableItem,
+    /// The sender of a receipt is at home at a proxy that is no peer of this stack.
+    UnknownOrigin,
+    /// A peer has sent something else than a receipt.
+    PeerType,
+    /// A message on the peer queue names no peer as its origin.
+    PeerUnknown,
+    /// A peer's receipt is of a time that has not come yet.
+    PeerTime,
+    /// A peer's receipt is about two agents who are not paired here.
+    PeerNotPaired,
+    /// A peer speaks for an agent who is not at home there.
+    PeerForeignHome,
+    /// A peer's receipt is for a sender who is not at home here.
+    PeerLoop,
 }
 
 impl ReasonCode {
@@ -36,6 +50,13 @@ impl ReasonCode {
             Self::InvalidField => "invalid_field",
             Self::FrameTooLarge => "frame_too_large",
             Self::UnreadableItem => "unreadable_item",
+            Self::UnknownOrigin => "unknown_origin",
+            Self::PeerType => "peer_type",
+            Self::PeerUnknown => "peer_unknown",
+            Self::PeerTime => "peer_time",
+            Self::PeerNotPaired => "peer_not_paired",
+            Self::PeerForeignHome => "peer_foreign_home",
+            Self::PeerLoop => "peer_loop",
         }
     }
 }

@@ -9,11 +9,12 @@ use std::future::Future;
 
 use crate::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use crate::did::AgentDid;
+use crate::home::ProxyOrigin;
 use crate::id::Id;
 use crate::queue_message::QueueMessage;
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, ReceiptKey, StoredReceipt};
-use crate::trust::{RegistryRows, TrustAnswer, TrustQuestion};
+use crate::trust::{Pair, PairHomes, RegistryRows, TrustAnswer, TrustQuestion};
 
 /// Why the outside did not answer. The effect of a write that failed so is unknown: it may have happened.
 #[derive(Debug, thiserror::Error)]
@@ -129,9 +130,18 @@ pub trait Registry {
     ) -> impl Future<Output = Result<AccessAnswer, StoreError>> + Send;
 }
 
-/// The receipts queue.
+/// A queue whose messages are handled here. Each has a dead-letter queue of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceQueue {
+    /// The receipts queue: only this stack writes to it.
+    Receipts,
+    /// The peer queue: other accounts write to it, and nothing that it says is taken on trust.
+    Peers,
+}
+
+/// The receipts queue, and what is handled beside it.
 pub trait ReceiptQueue {
-    /// Sends a message, to be seen after `delay_s`. `Ok` means that it is durable.
+    /// Sends a message to the receipts queue, to be seen after `delay_s`. `Ok` means that it is durable.
     fn send(
         &self,
         message: &QueueMessage,
@@ -141,6 +151,7 @@ pub trait ReceiptQueue {
     /// Has a message that is being handled shown again after `after_s`, counted from now.
     fn show_again(
         &self,
+        queue: SourceQueue,
         receipt_handle: &str,
         after_s: u32,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -149,10 +160,14 @@ pub trait ReceiptQueue {
 /// A message that can never be handled, with all that somebody needs who asks why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
+    /// The queue that it belongs back to, whose dead-letter queue keeps it.
+    pub queue: SourceQueue,
     /// The message as it was.
     pub body: String,
     /// Its version attribute: without it a message of another version would be misread after a redrive.
     pub version: Option<String>,
+    /// The proxy that it said it came from: without it nobody would believe it after a redrive.
+    pub origin_proxy: Option<String>,
     /// The reason, to filter by.
     pub reason_code: ReasonCode,
     /// The reason for a person; never quotes the body.
@@ -167,7 +182,18 @@ pub struct DeadLetter {
     pub correlation_id: String,
 }
 
-/// The dead-letter queue.
+/// The peers' queues.
+pub trait PeerQueues {
+    /// Sends a receipt to the peer at which its sender is at home. `Ok` means that it is durable there.
+    fn forward(
+        &self,
+        peer: &ProxyOrigin,
+        receipt: &Receipt,
+        correlation_id: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The dead-letter queues.
 pub trait DeadLetters {
     /// Keeps a dead letter. `Ok` means that it is durable.
     fn bury(&self, letter: &DeadLetter) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -182,6 +208,8 @@ pub struct DeliveryState {
     pub receipts: HashMap<ReceiptKey, StoredReceipt>,
     /// Those of the agents that are revoked.
     pub revoked: HashSet<AgentDid>,
+    /// The pairs that exist, and where their agents are at home.
+    pub pairs: HashMap<Pair, PairHomes>,
 }
 
 /// What became of a receipt offered to the store.
@@ -225,12 +253,13 @@ pub struct Waiting {
 
 /// Receipts and mailboxes.
 pub trait ReceiptStore {
-    /// Reads all that a batch needs, strongly consistent: the receipts of `receipts` and the connection and the
-    /// revocation of each of `agents`.
+    /// Reads all that a batch needs, strongly consistent: the receipts of `receipts`, the connection and the
+    /// revocation of each of `agents`, and the pairs of `pairs`.
     fn read_for_delivery(
         &self,
         receipts: &[ReceiptKey],
         agents: &[AgentDid],
+        pairs: &[Pair],
     ) -> impl Future<Output = Result<DeliveryState, StoreError>> + Send;
     /// Stores a state unless a later one is there.
     fn record(&self, row: &StoredReceipt) -> impl Future<Output = Result<Recorded, StoreError>> + Send;

@@ -6,6 +6,10 @@ pub const STEP: &str = "step";
 
 /// The receipt is on the queue.
 pub const QUEUED: &str = "queued";
+/// It is on the queue of the peer at which its sender is at home.
+pub const FORWARDED: &str = "forwarded";
+/// It is a dead letter from the start: its sender is at home at nobody's that is known here.
+pub const KEPT_DEAD: &str = "kept_dead";
 /// It is in its sender's mailbox.
 pub const WAITING: &str = "waiting";
 /// It repeats the stored state.

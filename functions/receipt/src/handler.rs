@@ -4,14 +4,18 @@ use backbone::acceptance::{Refusal, accept, look_up};
 use backbone::auth::{Gatekeeper, ProofHeaders, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
+use backbone::home::KnownHomes;
 use backbone::id::Id;
 use backbone::intake::PostedReceipt;
 use backbone::limits::BODY_BYTES_MAX;
 use backbone::metrics::Tally;
 use backbone::receipt::StoredReceipt;
-use backbone::stores::{Clock, NonceStore, ReceiptQueue, ReceiptStore, Registry, TrustStore};
+use backbone::stores::{
+    Clock, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry, TrustStore,
+};
 use backbone::timestamp::to_iso;
 use backbone_aws::auth_policy::auth_policy;
+use backbone_aws::peers::known_homes;
 use backbone_aws::settings::{BACKBONE_VERSION, Settings, SettingsError};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::HeaderValue;
@@ -24,15 +28,31 @@ const RECEIPTS_PATH: &str = "/v1/relay/delivery-receipts";
 const HEALTH_PATH: &str = "/health";
 
 /// All that this function needs from outside.
-pub trait Outside: TrustStore + NonceStore + Registry + ReceiptQueue + ReceiptStore + Clock + Sync {}
+pub trait Outside:
+    TrustStore + NonceStore + Registry + ReceiptQueue + PeerQueues + DeadLetters + ReceiptStore + Clock + Sync
+{
+}
 
-impl<O: TrustStore + NonceStore + Registry + ReceiptQueue + ReceiptStore + Clock + Sync> Outside for O {}
+impl<O> Outside for O where
+    O: TrustStore
+        + NonceStore
+        + Registry
+        + ReceiptQueue
+        + PeerQueues
+        + DeadLetters
+        + ReceiptStore
+        + Clock
+        + Sync
+{
+}
 
 /// What one instance keeps between invocations.
 #[derive(Debug)]
 pub struct ReceiptFunction {
     /// Who is let in.
     pub gatekeeper: Gatekeeper,
+    /// Which senders' receipts go where.
+    pub homes: KnownHomes,
     /// The deployed version, for `/health`.
     pub version: String,
 }
@@ -52,7 +72,8 @@ impl ReceiptFunction {
     /// If a setting cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         let version = settings.get(BACKBONE_VERSION).unwrap_or("unknown").to_owned();
-        Ok(Self { gatekeeper: Gatekeeper::new(auth_policy(settings)?), version })
+        let gatekeeper = Gatekeeper::new(auth_policy(settings)?);
+        Ok(Self { gatekeeper, homes: known_homes(settings)?, version })
     }
 
     /// Answers one request. Refusals are answers too: this never fails.
@@ -114,7 +135,7 @@ impl ReceiptFunction {
             body: &body,
         };
         let answer = if method == "POST" {
-            accept(&self.gatekeeper, outside, &request, request_id, tally)
+            accept(&self.gatekeeper, &self.homes, outside, &request, request_id, tally)
                 .await
                 .map(|()| Answer::new(202, json!({ "accepted": true })))
         } else {

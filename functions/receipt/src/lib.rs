@@ -1,4 +1,4 @@
-//! The `receipt` function: HTTP to the receipts queue, and look-ups.
+//! The `receipt` function: HTTP to the receipts queue or to a peer's, and look-ups.
 //!
 //! A library beside the binary, so that the vectors run through the real handler with their own clock.
 
@@ -8,7 +8,7 @@ pub mod http_event;
 use backbone_aws::settings;
 
 /// The environment variables without which this function does not start.
-pub const SETTINGS: [&str; 8] = [
+pub const SETTINGS: [&str; 9] = [
     settings::TRUST_TABLE,
     settings::NONCES_TABLE,
     settings::REGISTRY_URL,
@@ -17,4 +17,9 @@ pub const SETTINGS: [&str; 8] = [
     settings::AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE,
     settings::RECEIPTS_TABLE,
     settings::RECEIPTS_QUEUE_URL,
+    settings::RECEIPTS_DLQ_URL,
 ];
+
+/// Those that are empty where a stack has no peers.
+pub const OPTIONAL_SETTINGS: [&str; 3] =
+    [settings::PROXY_ORIGIN, settings::PEER_ORIGINS, settings::PEER_QUEUE_ARNS];

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use backbone::did::AgentDid;
+use backbone::home::ProxyOrigin;
 use backbone::timestamp::to_iso;
+use backbone::trust::PairSide;
 use backbone_aws::settings::TRUST_TABLE;
 use backbone_aws::{AgentTrust, Aws, PairChange};
 use clap::{Args, Subcommand};
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Allow two agents to send each other receipts.
+    /// Allow two agents to send each other receipts. If they may already, this only notes where they are at home.
     Pair {
         /// One agent's DID.
         #[arg(value_parser = agent_did)]
@@ -35,6 +37,12 @@ enum Action {
         /// The other's.
         #[arg(value_parser = agent_did)]
         other: AgentDid,
+        /// The origin of the proxy at which the one agent is at home. Without it the agent is taken to be at home here.
+        #[arg(long, value_name = "ORIGIN", value_parser = proxy_origin)]
+        one_home: Option<ProxyOrigin>,
+        /// The same for the other.
+        #[arg(long, value_name = "ORIGIN", value_parser = proxy_origin)]
+        other_home: Option<ProxyOrigin>,
     },
     /// No longer allow it.
     Unpair {
@@ -83,10 +91,17 @@ pub(crate) async fn run(arguments: Arguments, place: &Where) -> Result<Answer, F
 async fn act(action: Action, aws: &Aws) -> Result<Answer, Failure> {
     let invocation = call(aws);
     Ok(match action {
-        Action::Pair { one, other } => match invocation.put_pair(&one, &other).await? {
-            PairChange::Changed => said(true, format!("paired {one} and {other}")),
-            PairChange::Unchanged => said(false, format!("{one} and {other} were paired already")),
-        },
+        Action::Pair { one, other, one_home, other_home } => {
+            let sides =
+                [PairSide { agent: one, home: one_home }, PairSide { agent: other, home: other_home }];
+            let [one, other] = &sides;
+            let change = invocation.put_pair(one, other).await?;
+            let (one, other) = (&one.agent, &other.agent);
+            match change {
+                PairChange::Changed => said(true, format!("paired {one} and {other}")),
+                PairChange::Unchanged => said(false, format!("{one} and {other} were paired so already")),
+            }
+        }
         Action::Unpair { one, other } => match invocation.remove_pair(&one, &other).await? {
             PairChange::Changed => said(true, format!("unpaired {one} and {other}")),
             PairChange::Unchanged => said(false, format!("{one} and {other} were not paired")),
@@ -122,6 +137,10 @@ fn shown(agent: &AgentDid, trust: &AgentTrust) -> Value {
 /// Reads an argument that is an agent.
 pub(crate) fn agent_did(text: &str) -> Result<AgentDid, &'static str> {
     AgentDid::parse(text).ok_or("not an agent DID, such as did:cdi:registry.clawdentity.com:agent:<ULID>")
+}
+
+fn proxy_origin(text: &str) -> Result<ProxyOrigin, &'static str> {
+    ProxyOrigin::parse(text).ok_or("not an origin, such as https://proxy.example.com")
 }
 
 /// An agent, for people.
@@ -167,5 +186,11 @@ mod tests {
     fn only_an_agents_did_is_taken() {
         assert!(agent_did(AGENT).is_ok());
         assert!(agent_did("did:cdi:a.com:human:01KN0HGEG0G5PGG168DAWPBYT2").is_err());
+    }
+
+    #[test]
+    fn a_home_is_an_origin() {
+        assert!(proxy_origin("https://proxy.example.com").is_ok());
+        assert!(proxy_origin("proxy.example.com").is_err());
     }
 }

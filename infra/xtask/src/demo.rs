@@ -6,7 +6,7 @@ use crate::ports::Ports;
 use crate::processes::{self, Output};
 use crate::python_tools::PythonTools;
 use crate::run_directory::RunDirectory;
-use crate::stack::Stack;
+use crate::stack::{Peer, Stack};
 use crate::steps;
 use crate::workspace::{self, Host};
 
@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let host = Host::detect()?;
     let run = RunDirectory::create("demo")?;
     let tools = PythonTools::ensure(&run)?;
-    let stack = Stack::bring_up(&tools, &host, Ports::free()?, Iam::Ignored, &run)?;
+    let stack = Stack::bring_up(&tools, &host, Ports::free()?, Iam::Ignored, Peer::None, &run)?;
     steps::run_shown("demonstrate", || {
         let mut demo = workspace::command(host.program("demo"));
         demo.env(Stack::VARIABLE, &stack.description);

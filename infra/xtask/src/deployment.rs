@@ -15,8 +15,68 @@ use crate::run_directory::RunDirectory;
 use crate::workspace::{self, Host};
 
 pub(crate) const REGION: &str = "us-east-1";
-/// As in the `local` section of samconfig.toml.
-pub(crate) const STACK_NAME: &str = "clawdentity-backbone-local";
+
+/// One stack in the local AWS, which has room for many accounts.
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) stack_name: &'static str,
+    /// Whoever has it administers the account. One of twelve digits is the number of the account.
+    pub(crate) access_key: &'static str,
+    account: &'static str,
+    /// Where its front door listens.
+    pub(crate) front_door: u16,
+    /// Tells its files from another stack's.
+    suffix: &'static str,
+}
+
+impl Site {
+    /// The stack that everything here is about.
+    pub(crate) const fn home(ports: &Ports) -> Self {
+        Self {
+            // As in the `local` section of samconfig.toml.
+            stack_name: "clawdentity-backbone-local",
+            access_key: "test",
+            account: "000000000000",
+            front_door: ports.front_door,
+            suffix: "",
+        }
+    }
+
+    /// One in another account.
+    pub(crate) const fn peer(ports: &Ports) -> Self {
+        Self {
+            stack_name: "clawdentity-backbone-peer",
+            access_key: "222222222222",
+            account: "222222222222",
+            front_door: ports.peer_front_door,
+            suffix: "-peer",
+        }
+    }
+
+    /// Its origin for connectors and for other proxies.
+    pub(crate) fn origin(self) -> String {
+        format!("http://127.0.0.1:{}", self.front_door)
+    }
+
+    /// The name of one of its files.
+    pub(crate) fn file(self, name: &str, extension: &str) -> String {
+        format!("{name}{}.{extension}", self.suffix)
+    }
+
+    /// What its stack is to know of a `peer` in this AWS.
+    fn parameters(self, peer: Option<Self>) -> Vec<String> {
+        let mut parameters = vec![format!("ProxyOrigin={}", self.origin())];
+        if let Some(peer) = peer {
+            let account = peer.account;
+            parameters.extend([
+                format!("PeerOrigins={}", peer.origin()),
+                format!("PeerQueueArns=arn:aws:sqs:{REGION}:{account}:clawdentity-peer-receipts-local"),
+                format!("PeerAccounts={account}"),
+            ]);
+        }
+        parameters
+    }
+}
 
 /// The outputs of the deployed stack, by key.
 pub(crate) struct Outputs(BTreeMap<String, String>);
@@ -47,16 +107,24 @@ impl Outputs {
     }
 }
 
-/// Deploys the built template.
-pub(crate) fn deploy(
-    tools: &PythonTools,
-    host: &Host,
-    ports: &Ports,
-    template: &Path,
-    run: &RunDirectory,
-) -> Result<Outputs, Failure> {
-    let mut sam = sam_at_ministack(tools, ports);
-    sam.args(["deploy", "--config-env", "local", "--no-progressbar", "--config-file"])
+/// The parts that a deployment is made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Workbench<'a> {
+    pub(crate) tools: &'a PythonTools,
+    pub(crate) host: &'a Host,
+    pub(crate) ports: &'a Ports,
+    /// The built one.
+    pub(crate) template: &'a Path,
+    pub(crate) run: &'a RunDirectory,
+}
+
+/// Deploys the built template at `site`, and has it exchange receipts with a `peer`.
+pub(crate) fn deploy(with: Workbench<'_>, site: Site, peer: Option<Site>) -> Result<Outputs, Failure> {
+    let Workbench { host, ports, template, run, .. } = with;
+    let mut sam = sam_at_ministack(with, site);
+    let log = run.file(&site.file("sam-deploy", "log"));
+    sam.args(["deploy", "--config-env", "local", "--no-progressbar", "--stack-name", site.stack_name])
+        .arg("--config-file")
         .arg(workspace::root().join("samconfig.toml"))
         .arg("--template-file")
         .arg(template)
@@ -65,30 +133,27 @@ pub(crate) fn deploy(
         .arg("LogLevel=debug")
         .arg(format!("Architecture={}", host.architecture))
         .arg(format!("RegistryUrl=http://127.0.0.1:{}", ports.registry))
-        .arg(format!("AwsEndpointUrl=http://127.0.0.1:{}", ports.aws));
-    processes::run(&mut sam, &Output::Log(&run.file("sam-deploy.log"))).map_err(|failure| {
+        .arg(format!("AwsEndpointUrl=http://127.0.0.1:{}", ports.aws))
+        .args(site.parameters(peer));
+    processes::run(&mut sam, &Output::Log(&log)).map_err(|failure| {
         failure.with_remedy(
             "read the events in the log: the first CREATE_FAILED names the resource and the reason",
         )
     })?;
-    outputs(tools, ports, run)
-}
-
-fn outputs(tools: &PythonTools, ports: &Ports, run: &RunDirectory) -> Result<Outputs, Failure> {
-    let listing = run.file("outputs.json");
-    let mut sam = sam_at_ministack(tools, ports);
-    sam.args(["list", "stack-outputs", "--output", "json", "--stack-name", STACK_NAME, "--region", REGION]);
-    let output = Output::Captured { stdout: &listing, log: &run.file("sam-deploy.log") };
-    processes::run(&mut sam, &output)?;
+    let listing = run.file(&site.file("outputs", "json"));
+    let mut sam = sam_at_ministack(with, site);
+    sam.args(["list", "stack-outputs", "--output", "json", "--region", REGION])
+        .args(["--stack-name", site.stack_name]);
+    processes::run(&mut sam, &Output::Captured { stdout: &listing, log: &log })?;
     let text = fs::read(&listing).map_err(|error| Failure::io("cannot read outputs.json", &error))?;
     Outputs::parse(&text).ok_or_else(|| Failure::new("the stack's outputs do not parse").with_log(&listing))
 }
 
 /// SAM CLI that can reach MiniStack and nothing else.
-fn sam_at_ministack(tools: &PythonTools, ports: &Ports) -> Command {
-    let mut sam = tools.sam();
-    sam.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", ports.aws))
-        .env("AWS_ACCESS_KEY_ID", "test")
+fn sam_at_ministack(with: Workbench<'_>, site: Site) -> Command {
+    let mut sam = with.tools.sam();
+    sam.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", with.ports.aws))
+        .env("AWS_ACCESS_KEY_ID", site.access_key)
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)

@@ -9,24 +9,32 @@ pub(crate) struct Ports {
     pub(crate) aws: u16,
     pub(crate) registry: u16,
     pub(crate) front_door: u16,
+    /// The front door of a second stack.
+    pub(crate) peer_front_door: u16,
 }
 
 impl Ports {
-    /// Three ports that nobody has.
+    /// Ports that nobody has.
     pub(crate) fn free() -> Result<Self, Failure> {
-        Self::preferring([0, 0, 0])
+        Self::preferring([0, 0, 0, 0])
     }
 
-    /// The same three ports every time, each replaced by a free one if somebody has it.
+    /// The same ports every time, each replaced by a free one if somebody has it.
     pub(crate) fn familiar() -> Result<Self, Failure> {
-        Self::preferring([4566, 4567, 4568])
+        Self::preferring([4566, 4567, 4568, 4569])
     }
 
-    fn preferring(wanted: [u16; 3]) -> Result<Self, Failure> {
-        // All three are held until all are known, so that they differ.
-        let [aws, registry, front_door] = wanted.map(listen);
-        let (aws, registry, front_door) = (aws?, registry?, front_door?);
-        Ok(Self { aws: port_of(&aws)?, registry: port_of(&registry)?, front_door: port_of(&front_door)? })
+    fn preferring(wanted: [u16; 4]) -> Result<Self, Failure> {
+        // All are held until all are known, so that they differ.
+        let listeners: Vec<_> = wanted.into_iter().map(listen).collect::<Result<_, _>>()?;
+        let [aws, registry, front_door, peer_front_door] =
+            [0, 1, 2, 3].map(|index| port_of(&listeners[index]));
+        Ok(Self {
+            aws: aws?,
+            registry: registry?,
+            front_door: front_door?,
+            peer_front_door: peer_front_door?,
+        })
     }
 }
 
@@ -49,7 +57,7 @@ mod tests {
     fn a_taken_port_is_replaced() {
         let taken = listen(0).expect("a port");
         let wanted = port_of(&taken).expect("a number");
-        let ports = Ports::preferring([wanted, wanted, 0]).expect("ports");
+        let ports = Ports::preferring([wanted, wanted, 0, 0]).expect("ports");
         assert_ne!(ports.aws, wanted);
         assert_ne!(ports.registry, wanted);
         assert_ne!(ports.aws, ports.registry);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deployment::Outputs;
+use crate::deployment::{Outputs, Site};
 use crate::failure::Failure;
 use crate::local_http;
 use crate::ports::Ports;
@@ -26,16 +26,17 @@ pub(crate) fn start_registry(host: &Host, ports: &Ports, run: &RunDirectory) -> 
 /// Starts the front door of a deployed stack.
 pub(crate) fn start_front_door(
     host: &Host,
-    ports: &Ports,
+    site: Site,
     outputs: &Outputs,
     run: &RunDirectory,
 ) -> Result<Service, Failure> {
     let mut command = workspace::command(host.program("front-door"));
     command
-        .args(["--listen", &format!("127.0.0.1:{}", ports.front_door)])
+        .args(["--listen", &format!("127.0.0.1:{}", site.front_door)])
         .args(["--http-api", outputs.get("HttpApiUrl")?])
         .args(["--websocket-api", outputs.get("WebSocketUrl")?]);
-    let service = processes::start("the front door", &mut command, &run.file("front-door.log"))?;
-    service.wait_until(READY_WITHIN, || local_http::listens(ports.front_door))?;
+    let service =
+        processes::start("the front door", &mut command, &run.file(&site.file("front-door", "log")))?;
+    service.wait_until(READY_WITHIN, || local_http::listens(site.front_door))?;
     Ok(service)
 }

@@ -1,11 +1,12 @@
 //! The whole stack on this machine.
 
-use std::fs;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::{fs, thread};
 
 use serde_json::{Map, Value, json};
 
-use crate::deployment::{self, Outputs};
+use crate::deployment::{self, Outputs, Site, Workbench};
 use crate::failure::Failure;
 use crate::ministack::{self, Iam};
 use crate::ports::Ports;
@@ -15,13 +16,22 @@ use crate::run_directory::RunDirectory;
 use crate::workspace::Host;
 use crate::{cargo, sam_build, services, steps};
 
+/// Whether there is a second stack to exchange receipts with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// This one is alone.
+    None,
+    /// In another account of the same local AWS, with the same registry.
+    Beside,
+}
+
 /// A running stack. Its processes end with the command.
 pub(crate) struct Stack {
     pub(crate) ports: Ports,
     pub(crate) outputs: Outputs,
     /// The file that tells the stack's users where everything is; they find it through [`Stack::VARIABLE`].
     pub(crate) description: PathBuf,
-    services: [Service; 3],
+    services: Vec<Service>,
 }
 
 impl Stack {
@@ -34,6 +44,7 @@ impl Stack {
         host: &Host,
         ports: Ports,
         iam: Iam,
+        peer: Peer,
         run: &RunDirectory,
     ) -> Result<Self, Failure> {
         let template = sam_build::local(tools, host, run)?;
@@ -41,16 +52,26 @@ impl Stack {
         let (aws, registry) = steps::run("start MiniStack and the registry stand-in", || {
             Ok((ministack::start(tools, ports.aws, iam, run)?, services::start_registry(host, &ports, run)?))
         })?;
-        let outputs = steps::run("deploy the stack (sam deploy)", || {
-            deployment::deploy(tools, host, &ports, &template, run)
+        let home = Site::home(&ports);
+        let peer = (peer == Peer::Beside).then(|| Site::peer(&ports));
+        let with = Workbench { tools, host, ports: &ports, template: &template, run };
+        let (outputs, peer_outputs) =
+            steps::run("deploy the stack (sam deploy)", || deploy_beside(with, home, peer))?;
+        let mut parts = vec![aws, registry];
+        let mut described = describe(&ports, home, &outputs, iam)?;
+        steps::run("start the front door", || {
+            parts.push(services::start_front_door(host, home, &outputs, run)?);
+            if let Some((peer, outputs)) = peer.zip(peer_outputs) {
+                parts.push(services::start_front_door(host, peer, &outputs, run)?);
+                described["peer"] = describe(&ports, peer, &outputs, iam)?;
+            }
+            Ok(())
         })?;
-        let front_door =
-            steps::run("start the front door", || services::start_front_door(host, &ports, &outputs, run))?;
 
         let description = run.file("stack.json");
-        fs::write(&description, describe(&ports, &outputs, iam)?.to_string())
+        fs::write(&description, described.to_string())
             .map_err(|error| Failure::io("cannot write stack.json", &error))?;
-        Ok(Self { ports, outputs, description, services: [aws, registry, front_door] })
+        Ok(Self { ports, outputs, description, services: parts })
     }
 
     /// Fails if a part of the stack has ended.
@@ -59,15 +80,30 @@ impl Stack {
     }
 }
 
-fn describe(ports: &Ports, outputs: &Outputs, iam: Iam) -> Result<Value, Failure> {
+/// Deploys one stack, and its peer at the same time.
+fn deploy_beside(
+    with: Workbench<'_>,
+    home: Site,
+    peer: Option<Site>,
+) -> Result<(Outputs, Option<Outputs>), Failure> {
+    thread::scope(|scope| {
+        let peers = peer.map(|peer| scope.spawn(move || deployment::deploy(with, peer, Some(home))));
+        let outputs = deployment::deploy(with, home, peer)?;
+        let peer_outputs = peers.map(|peers| peers.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        Ok((outputs, peer_outputs.transpose()?))
+    })
+}
+
+fn describe(ports: &Ports, site: Site, outputs: &Outputs, iam: Iam) -> Result<Value, Failure> {
     let origin = |port: u16| format!("http://127.0.0.1:{port}");
     let all: Map<String, Value> = outputs.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     Ok(json!({
         "awsEndpoint": origin(ports.aws),
         "region": deployment::REGION,
-        "stackName": deployment::STACK_NAME,
+        "stackName": site.stack_name,
+        "accessKey": site.access_key,
         "iamEnforced": iam == Iam::Enforced,
-        "proxyUrl": origin(ports.front_door),
+        "proxyUrl": site.origin(),
         "registryUrl": origin(ports.registry),
         "httpApiUrl": outputs.get("HttpApiUrl")?,
         "webSocketUrl": outputs.get("WebSocketUrl")?,

@@ -8,7 +8,7 @@ use crate::ports::Ports;
 use crate::processes::{self, Output};
 use crate::python_tools::PythonTools;
 use crate::run_directory::RunDirectory;
-use crate::stack::Stack;
+use crate::stack::{Peer, Stack};
 use crate::workspace::{self, Host};
 use crate::{cargo, steps, validate};
 
@@ -50,7 +50,7 @@ fn run_at(scale: Scale) -> Result<(), Failure> {
     })?;
     let tools = PythonTools::ensure(&run)?;
     validate::template(&tools, &run)?;
-    let stack = Stack::bring_up(&tools, &host, Ports::free()?, Iam::Enforced, &run)?;
+    let stack = Stack::bring_up(&tools, &host, Ports::free()?, Iam::Enforced, Peer::Beside, &run)?;
     steps::run_shown("tests, with IAM enforced", || {
         let tested = processes::run(
             test_runner(&host, scale).env(Stack::VARIABLE, &stack.description),

@@ -9,7 +9,7 @@ use crate::ministack::Iam;
 use crate::ports::Ports;
 use crate::python_tools::PythonTools;
 use crate::run_directory::RunDirectory;
-use crate::stack::Stack;
+use crate::stack::{Peer, Stack};
 use crate::workspace::Host;
 
 const CHECK_EVERY: Duration = Duration::from_millis(500);
@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let host = Host::detect()?;
     let run = RunDirectory::create("up")?;
     let tools = PythonTools::ensure(&run)?;
-    let stack = Stack::bring_up(&tools, &host, Ports::familiar()?, Iam::Ignored, &run)?;
+    let stack = Stack::bring_up(&tools, &host, Ports::familiar()?, Iam::Ignored, Peer::None, &run)?;
     print!("{}", introduction(&stack, &run)?);
     loop {
         stack.check().map_err(|failure| failure.in_step("keep the stack up"))?;
@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// What one wants to paste into another terminal.
 fn introduction(stack: &Stack, run: &RunDirectory) -> Result<String, Failure> {
-    let Ports { aws, registry, front_door } = stack.ports;
+    let Ports { aws, registry, front_door, peer_front_door: _ } = stack.ports;
     let region = deployment::REGION;
     let http_api = stack.outputs.get("HttpApiUrl")?;
     let web_socket_api = stack.outputs.get("WebSocketUrl")?;

@@ -134,6 +134,12 @@ fn schema_and_parser_agree_about_bodies() {
         changed("reason", json!(7)),
         changed("reason", json!("x".repeat(5_000))),
         changed("processedAt", json!("yesterday")),
+        changed("senderProxyUrl", json!("https://Proxy.Example:8443/")),
+        changed("senderProxyUrl", json!("proxy.example")),
+        changed("senderProxyUrl", json!("https://proxy.example/path")),
+        changed("senderProxyUrl", json!(" ")),
+        changed("senderProxyUrl", json!(null)),
+        changed("senderProxyUrl", json!(7)),
         changed("somethingElse", json!({})),
     ]);
     let openapi = Document::openapi();

@@ -8,7 +8,7 @@ use backbone::id::Id;
 use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
 use backbone::reason_code::ReasonCode;
 use backbone::receipt::{Receipt, Status};
-use backbone_aws::receipts_queue::{CORRELATION_ID_ATTRIBUTE, VERSION_ATTRIBUTE};
+use backbone_aws::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE};
 use serde_json::{Value, json};
 
 use super::document::{Document, keys, without};
@@ -80,6 +80,10 @@ fn attributes_and_reasons_are_documented() {
     for (_, message) in asyncapi.members(asyncapi.at("/channels/receipts/messages")) {
         assert_eq!(asyncapi.get(message, "headers"), attributes);
     }
+    let from_peers = asyncapi.at("/components/schemas/PeerMessageAttributes");
+    let known_from_peers =
+        BTreeSet::from([ORIGIN_PROXY_ATTRIBUTE.to_owned()]).union(&known).cloned().collect();
+    assert_eq!(asyncapi.properties(from_peers), known_from_peers);
     let reasons = asyncapi.at("/components/schemas/DeadLetterAttributes/properties/reasonCode/enum");
     let documented: BTreeSet<_> = reasons.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(documented, ReasonCode::ALL.iter().map(|reason| reason.as_str()).collect());

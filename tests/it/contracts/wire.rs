@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use serde_json::Value;
 
 use super::document::{Document, keys};
-use crate::fixture::{Duo, dead_letter};
+use crate::fixture::{Duo, dead_letter, text};
 
 /// Checks an answer against what `operation` is documented to answer, and that it carries `request_id`.
 fn check(operation: &str, answer: &HttpAnswer, status: u16, request_id: &str) {
@@ -84,10 +84,13 @@ async fn a_dead_letter_is_as_documented_and_keeps_its_correlation_id() {
         .message_body(&body)
         .message_attributes("version", attribute("9"))
         .message_attributes("correlationId", attribute(&id))
+        .message_attributes("originProxy", attribute("https://peer.example"))
         .send()
         .await
         .unwrap();
-    let attributes = dead_letter(&duo.stack, &body).await;
+    let letter = dead_letter(&duo.stack, &duo.stack.outputs.receipts_dlq_url, &body).await;
+    let names = letter.message_attributes().unwrap().keys();
+    let attributes: Value = names.map(|name| (name.clone(), Value::from(text(&letter, name)))).collect();
     let asyncapi = Document::asyncapi();
     let schema = asyncapi.at("/components/schemas/DeadLetterAttributes");
     asyncapi.check(schema, &attributes).unwrap();

@@ -11,10 +11,10 @@ use acceptance::load::{self, QueuedReceipt};
 use acceptance::stack::{PrivateTable, Stack, TableKeys};
 use acceptance::stamp;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use backbone::delivery::DeliverySettings;
 use backbone::metrics::{Metric, Tally};
 use backbone_aws::Aws;
 use backbone_aws::settings::{self, Settings};
+use consumer::handler::ConsumerSettings;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
@@ -28,7 +28,6 @@ const RECORDINGS: usize = 25;
 /// Receipts of one `BatchWriteItem`: two items each, 25 at most.
 const RECEIPTS_PER_WRITE: usize = 12;
 const WRITES_AT_ONCE: usize = 4;
-const RETENTION_S: u64 = 604_800;
 const INVOCATION_MS: u64 = 30_000;
 const RECIPIENT: &str = "did:cdi:127.0.0.1:agent:01KN0HGEG0QK6E4CV6JTD76TK7";
 /// Different senders with DIDs of one length, so that bytes can be compared.
@@ -90,7 +89,10 @@ impl Consumer {
             (settings::TRUST_TABLE, &tables[1].name),
             (settings::DELIVERIES_TABLE, "not used"),
             (settings::RECEIPTS_QUEUE_URL, &stack.outputs.receipts_queue_url),
+            (settings::RECEIPTS_QUEUE_ARN, &stack.outputs.receipts_queue_arn),
             (settings::RECEIPTS_DLQ_URL, &stack.outputs.receipts_dlq_url),
+            (settings::PEER_QUEUE_URL, "not used"),
+            (settings::PEER_DLQ_URL, "not used"),
             (settings::CONNECTIONS_ENDPOINT, &stack.outputs.connections_endpoint),
             (settings::RECEIPT_RETENTION_SECONDS, "604800"),
         ];
@@ -107,12 +109,13 @@ impl Consumer {
             "messageId": stamp::new_ulid(), "receiptHandle": "h", "body": QueuedReceipt::accepted_now(receipt).body(),
             "attributes": { "ApproximateReceiveCount": "1", "ApproximateFirstReceiveTimestamp": "1" },
             "messageAttributes": { "version": { "stringValue": "1", "dataType": "String" } },
+            "eventSourceARN": self.aws.settings().text(settings::RECEIPTS_QUEUE_ARN).unwrap(),
         }] });
         let invocation = self.aws.invocation("endurance", self.aws.now_ms() + INVOCATION_MS);
-        let settings = DeliverySettings { retention_s: RETENTION_S };
+        let settings = ConsumerSettings::from_settings(self.aws.settings()).unwrap();
         let tally = Tally::default();
         let event = serde_json::from_value(event).unwrap();
-        let answer = consumer::handler::handle(&invocation, settings, event, &tally).await;
+        let answer = consumer::handler::handle(&invocation, &settings, event, &tally).await;
         assert_eq!(serde_json::to_value(answer).unwrap()["batchItemFailures"], Value::Array(Vec::new()));
         assert_eq!(tally.of(Metric::MailboxStored), 1);
     }

@@ -8,10 +8,11 @@ use acceptance::stamp;
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use backbone::delivery::{DeliverySettings, QueuedMessage, Verdict, deliver_batch};
 use backbone::did::AgentDid;
+use backbone::home::KnownHomes;
 use backbone::metrics::Tally;
 use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, Status};
-use backbone::stores::{Claimed, ConnectionStore as _, MailboxItem, ReceiptStore as _};
+use backbone::stores::{Claimed, ConnectionStore as _, MailboxItem, ReceiptStore as _, SourceQueue};
 
 use super::sockets::Socket;
 use super::world::{Process, World, new_agent, new_id};
@@ -19,7 +20,7 @@ use super::world::{Process, World, new_agent, new_id};
 /// The consumer's timeout, in seconds.
 const CONSUMER_S: u64 = 30;
 
-const SETTINGS: DeliverySettings = DeliverySettings { retention_s: 600 };
+const SETTINGS: DeliverySettings = DeliverySettings { retention_s: 600, homes: KnownHomes::alone() };
 
 fn receipt_for(sender: AgentDid) -> Receipt {
     Receipt {
@@ -34,10 +35,12 @@ fn receipt_for(sender: AgentDid) -> Receipt {
 
 fn queued(body: String) -> QueuedMessage {
     QueuedMessage {
+        queue: SourceQueue::Receipts,
         message_id: stamp::new_ulid(),
         receipt_handle: "a-handle".to_owned(),
         body,
         version: None,
+        origin_proxy: None,
         correlation_id: None,
         receive_count: 1,
         first_seen_ms: 7,
@@ -75,7 +78,7 @@ async fn a_push_that_hangs_is_retried_alone() {
     let body = |receipt: &Receipt| QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
     let batch = [body(&unpushed), body(&pushed), body(&waiting), "not json".to_owned()].map(queued);
     let begun = Instant::now();
-    let verdicts = deliver_batch(&process.invocation(CONSUMER_S), SETTINGS, &batch, &Tally::default()).await;
+    let verdicts = deliver_batch(&process.invocation(CONSUMER_S), &SETTINGS, &batch, &Tally::default()).await;
     assert!(begun.elapsed() < Duration::from_secs(CONSUMER_S), "{} ms", begun.elapsed().as_millis());
 
     assert_eq!(verdicts, [Verdict::Retry, Verdict::Done, Verdict::Done, Verdict::Done]);
@@ -99,7 +102,7 @@ async fn a_batch_that_cannot_be_read_is_retried_but_for_what_needs_no_reading() 
     process.proxy.inject(Operation::BatchGetItem, Fault::Lost(Silence::Hang), usize::MAX);
     let receipt = QueueMessage::DeliveryReceipt(receipt_for(new_agent())).to_body();
     let batch = [receipt, "not json".to_owned()].map(queued);
-    let verdicts = deliver_batch(&process.invocation(CONSUMER_S), SETTINGS, &batch, &Tally::default()).await;
+    let verdicts = deliver_batch(&process.invocation(CONSUMER_S), &SETTINGS, &batch, &Tally::default()).await;
     assert_eq!(verdicts, [Verdict::Retry, Verdict::Done]);
     assert_eq!(process.messages(&process.dlq).await, ["not json"]);
     process.delete_queues().await;

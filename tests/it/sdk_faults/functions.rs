@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use acceptance::connector::{Identity, Receipt, Request, SignedRequest, Status};
+use acceptance::connector::{Identity, Receipt, Request, Status};
 use acceptance::fault_proxy::{Fault, Operation, Seen, Silence, Spoiling};
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
@@ -11,16 +11,19 @@ use authorizer::handler::{AuthorizerEvent, AuthorizerFailure, AuthorizerFunction
 use backbone::auth::Gatekeeper;
 use backbone::connection::ConnectionRef;
 use backbone::did::AgentDid;
+use backbone::home::ProxyOrigin;
 use backbone::metrics::Tally;
 use backbone::session::connect;
 use backbone::stores::ConnectionStore as _;
+use backbone::trust::PairSide;
 use backbone_aws::PairChange;
 use backbone_aws::auth_policy::auth_policy;
 use receipt::handler::ReceiptFunction;
 use receipt::http_event::HttpEvent;
 use serde_json::{Value, json};
 
-use super::world::{Process, World, new_agent};
+use super::world::{PEER, Process, World, new_agent};
+use crate::fixture::{header_object, http_event};
 
 const ALWAYS: usize = usize::MAX;
 
@@ -42,12 +45,16 @@ struct Posting {
 }
 
 impl Posting {
-    async fn prepare(world: &World) -> Self {
+    /// The sender is at home at `home`.
+    async fn prepare(world: &World, home: Option<&str>) -> Self {
         let process = world.process().await;
         process.create_queues().await;
         let recipient = register().await;
         let (sender, did) = (new_agent(), AgentDid::parse(&recipient.agent_did).unwrap());
-        assert_eq!(process.somebody_else().put_pair(&sender, &did).await.unwrap(), PairChange::Changed);
+        let home = home.map(|home| ProxyOrigin::parse(home).unwrap());
+        let sides = (PairSide { agent: sender.clone(), home }, PairSide::of_unknown_home(did));
+        let paired = process.somebody_else().put_pair(&sides.0, &sides.1).await.unwrap();
+        assert_eq!(paired, PairChange::Changed);
         let function = ReceiptFunction::from_settings(process.aws.settings()).unwrap();
         Self { process, function, sender: sender.to_string(), recipient }
     }
@@ -62,6 +69,7 @@ impl Posting {
             reason: None,
         };
         let event = http_event(&Request::post_receipt(&receipt).sign(&self.recipient));
+        let event: HttpEvent = serde_json::from_value(event).unwrap();
         let invocation = self.process.invocation(RECEIPT_S);
         let begun = Instant::now();
         let answer = self.function.handle(&invocation, &event, "our-request", &Tally::default()).await;
@@ -72,36 +80,30 @@ impl Posting {
     }
 }
 
-fn http_event(request: &SignedRequest) -> HttpEvent {
-    let event = json!({
-        "rawPath": request.path_and_query, "headers": header_object(request),
-        "body": String::from_utf8(request.body.clone()).unwrap(),
-        "requestContext": { "http": { "method": request.method.as_str() } },
-    });
-    serde_json::from_value(event).unwrap()
-}
-
-/// The headers as API Gateway hands them over.
-fn header_object(request: &SignedRequest) -> Value {
-    request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect()
-}
-
+/// Wherever the receipt has to go: to the own queue, to the peer's, or to the dead letters.
 #[tokio::test]
 async fn a_receipt_that_sqs_does_not_take_is_502_and_is_taken_later() {
-    let world = World::create().await;
-    let posting = Posting::prepare(&world).await;
-    posting.process.proxy.inject(Operation::SendMessage, Fault::Lost(Silence::Close), 4);
-    assert_eq!(posting.post().await, (502, Some("PROXY_RELAY_RECEIPT_QUEUE_FAILED".to_owned())));
-    assert_eq!(posting.process.proxy.seen(Operation::SendMessage), Seen { requests: 4, carried_out: 0 });
-    assert_eq!(posting.post().await, (202, None));
-    assert_eq!(posting.process.messages(&posting.process.receipts_queue).await.len(), 1);
-    posting.process.delete_queues().await;
+    const UNKNOWN: &str = "https://unknown.test";
+    for home in [None, Some(PEER), Some(UNKNOWN)] {
+        let world = World::create().await;
+        let posting = Posting::prepare(&world, home).await;
+        let Process { proxy, receipts_queue, peer_queue, dlq, .. } = &posting.process;
+        proxy.inject(Operation::SendMessage, Fault::Lost(Silence::Close), 4);
+        assert_eq!(posting.post().await, (502, Some("PROXY_RELAY_RECEIPT_QUEUE_FAILED".to_owned())));
+        assert_eq!(proxy.seen(Operation::SendMessage), Seen { requests: 4, carried_out: 0 });
+        assert_eq!(posting.post().await, (202, None));
+        for (queue, its_home) in [(receipts_queue, None), (peer_queue, Some(PEER)), (dlq, Some(UNKNOWN))] {
+            let messages = posting.process.messages(queue).await;
+            assert_eq!(messages.len(), usize::from(home == its_home), "{home:?}: {queue}");
+        }
+        posting.process.delete_queues().await;
+    }
 }
 
 #[tokio::test]
 async fn a_receipt_is_503_in_time_when_dynamodb_hangs() {
     let world = World::create().await;
-    let posting = Posting::prepare(&world).await;
+    let posting = Posting::prepare(&world, None).await;
     for operation in Operation::DYNAMODB {
         posting.process.proxy.inject(operation, Fault::Lost(Silence::Hang), ALWAYS);
     }

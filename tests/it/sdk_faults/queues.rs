@@ -4,7 +4,7 @@ use acceptance::fault_proxy::{Operation, Refusal};
 use backbone::connection::ConnectionRef;
 use backbone::queue_message::QueueMessage;
 use backbone::reason_code::ReasonCode;
-use backbone::stores::{DeadLetter, DeadLetters as _, ReceiptQueue as _, StoreError};
+use backbone::stores::{DeadLetter, DeadLetters as _, ReceiptQueue as _, SourceQueue, StoreError};
 use backbone_aws::Invocation;
 
 use super::matrix::{Call, Row, nonsense, run, spoiled, throttled, unanswered, undone};
@@ -42,8 +42,10 @@ impl Call for Bury {
     async fn prepare(_: &World, process: &Process) -> Self {
         process.create_queues().await;
         Self(DeadLetter {
+            queue: SourceQueue::Receipts,
             body: "not json".to_owned(),
             version: None,
+            origin_proxy: None,
             reason_code: ReasonCode::NotJson,
             reason: "body is not JSON (line 1, column 2)".to_owned(),
             receive_count: 1,

@@ -5,7 +5,7 @@ use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use backbone::did::AgentDid;
 use backbone::receipt::ReceiptKey;
 use backbone::stores::{Claimed, ConnectionStore as _, ReceiptStore as _, StoreError, TrustStore as _};
-use backbone::trust::{Pair, TrustQuestion};
+use backbone::trust::{Pair, PairSide, TrustQuestion};
 use backbone_aws::{Invocation, PairChange};
 
 use super::matrix::{Call, DYNAMODB_THROTTLES, Row, nonsense, run, spoiled, throttled, unanswered, undone};
@@ -42,7 +42,7 @@ impl Call for ReadForDelivery {
 
     async fn make(&self, invocation: &Invocation<'_>) -> Result<Option<String>, StoreError> {
         let (receipts, agents) = ([self.receipt.clone()], [self.agent.clone()]);
-        let state = invocation.read_for_delivery(&receipts, &agents).await?;
+        let state = invocation.read_for_delivery(&receipts, &agents, &[]).await?;
         let live = state.connections.get(&self.agent).and_then(|row| row.live.clone());
         Ok(live.map(|live| live.connection_id))
     }
@@ -59,13 +59,17 @@ impl Call for Trust {
 
     async fn prepare(_: &World, process: &Process) -> Self {
         let (one, other) = (new_agent(), new_agent());
-        assert_eq!(process.somebody_else().put_pair(&one, &other).await.unwrap(), PairChange::Changed);
+        let sides = [&one, &other].map(|agent| PairSide::of_unknown_home(agent.clone()));
+        assert_eq!(
+            process.somebody_else().put_pair(&sides[0], &sides[1]).await.unwrap(),
+            PairChange::Changed
+        );
         let pair = Some(Pair::of(&one, &other));
         Self(TrustQuestion { agent: one, ait_jti: new_id(), pair, access_hash: Some("hash".to_owned()) })
     }
 
     async fn make(&self, invocation: &Invocation<'_>) -> Result<bool, StoreError> {
-        Ok(invocation.trust(&self.0).await?.paired)
+        Ok(invocation.trust(&self.0).await?.pair.is_some())
     }
 
     async fn check(&self, _: &Process, _: usize) {}

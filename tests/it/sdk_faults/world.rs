@@ -35,8 +35,13 @@ pub(super) struct Process {
     past_proxy: Aws,
     pub(super) receipts_queue: String,
     pub(super) dlq: String,
+    /// The queue of [`PEER`].
+    pub(super) peer_queue: String,
     sqs: Client,
 }
+
+/// The origin of the one peer.
+pub(super) const PEER: &str = "https://peer.test";
 
 impl World {
     pub(super) async fn create() -> Self {
@@ -59,14 +64,16 @@ impl World {
         let proxy = FaultProxy::before(&self.stack.aws_endpoint).await.unwrap();
         let queues = self.stack.outputs.receipts_queue_url.rsplit_once('/').unwrap().0;
         let queue_url = |kind| format!("{queues}/test-{kind}-{}", stamp::new_ulid());
-        let (receipts_queue, dlq) = (queue_url("receipts"), queue_url("dlq"));
-        let aws = |aws_endpoint: &str| Aws::new(self.settings(aws_endpoint, &receipts_queue, &dlq)).unwrap();
+        let [receipts_queue, dlq, peer_queue] = ["receipts", "dlq", "peer"].map(queue_url);
+        let queue_urls = [&receipts_queue, &dlq, &peer_queue];
+        let aws = |aws_endpoint: &str| Aws::new(self.settings(aws_endpoint, queue_urls)).unwrap();
         Process {
             aws: aws(proxy.url()),
             past_proxy: aws(&self.stack.aws_endpoint),
             proxy,
             receipts_queue,
             dlq,
+            peer_queue,
             sqs: self.sqs.clone(),
         }
     }
@@ -76,7 +83,10 @@ impl World {
         Arc::clone(self.socket.get_or_init(async || Arc::new(Socket::open().await)).await)
     }
 
-    fn settings(&self, aws_endpoint: &str, receipts_queue: &str, dlq: &str) -> Settings {
+    fn settings(&self, aws_endpoint: &str, queue_urls: [&String; 3]) -> Settings {
+        let [receipts_queue, dlq, peer_queue] = queue_urls;
+        let (_, peer_queue) = peer_queue.rsplit_once('/').unwrap();
+        let peer_queue_arn = format!("arn:aws:sqs:{}:000000000000:{peer_queue}", self.stack.region);
         let connections_endpoint =
             self.stack.outputs.connections_endpoint.replace(&self.stack.aws_endpoint, aws_endpoint);
         assert!(connections_endpoint.starts_with(aws_endpoint), "{connections_endpoint}");
@@ -88,6 +98,9 @@ impl World {
             (settings::CONNECTIONS_ENDPOINT, connections_endpoint.as_str()),
             (settings::RECEIPTS_QUEUE_URL, receipts_queue),
             (settings::RECEIPTS_DLQ_URL, dlq),
+            (settings::PROXY_ORIGIN, "https://own.test"),
+            (settings::PEER_ORIGINS, PEER),
+            (settings::PEER_QUEUE_ARNS, peer_queue_arn.as_str()),
             (settings::REGISTRY_URL, self.stack.registry_url.as_str()),
             (settings::CRL_STALE_BEHAVIOR, "fail-open"),
             (settings::CRL_MAX_AGE_MS, "900000"),
@@ -136,7 +149,7 @@ impl Process {
 
     /// Makes the queues of this process, for a test that comes to use them.
     pub(super) async fn create_queues(&self) {
-        for queue_url in [&self.receipts_queue, &self.dlq] {
+        for queue_url in [&self.receipts_queue, &self.dlq, &self.peer_queue] {
             let (_, name) = queue_url.rsplit_once('/').unwrap();
             self.sqs.create_queue().queue_name(name).send().await.unwrap();
         }
@@ -144,7 +157,7 @@ impl Process {
 
     /// Undoes [`create_queues`](Self::create_queues).
     pub(super) async fn delete_queues(&self) {
-        for queue_url in [&self.receipts_queue, &self.dlq] {
+        for queue_url in [&self.receipts_queue, &self.dlq, &self.peer_queue] {
             self.sqs.delete_queue().queue_url(queue_url).send().await.unwrap();
         }
     }

@@ -122,9 +122,8 @@ impl World {
             Content::Junk { body, .. } => {
                 let is_body =
                     |content: &Content| matches!(content, Content::Junk { body: other, .. } if other == body);
-                let buried =
-                    self.queue.dead.iter().any(|dead| dead.reason.is_some() && is_body(&dead.content));
-                if !buried && !self.queue.contents().any(is_body) {
+                let buried = self.dead().any(|dead| dead.reason.is_some() && is_body(&dead.content));
+                if !buried && !self.queued().any(is_body) {
                     self.violated(Invariant::NothingIsLost, format!("{} {body:?} was dropped", message.id));
                 }
             }
@@ -154,8 +153,8 @@ impl World {
         let is_it = |other: &Receipt| says_the_same(other, receipt) && is_late_enough(other.processed_at_ms);
         self.ledger.taken.get(&receipt.frame_id()).is_some_and(|(_, latest_ms)| is_late_enough(*latest_ms))
             || self.tables.mailbox_of(&receipt.sender).any(|waiting| is_it(&waiting.receipt))
-            || self.queue.contents().filter_map(Content::receipt).any(is_it)
-            || self.queue.dead.iter().filter_map(|dead| dead.content.receipt()).any(is_it)
+            || self.queued().filter_map(Content::receipt).any(is_it)
+            || self.dead().filter_map(|dead| dead.content.receipt()).any(is_it)
     }
 
     /// Where a receipt is.

@@ -115,7 +115,7 @@ pub async fn a_batch_is_read_at_once<S: ReceiptStore + ConnectionStore>(store: &
     claim(store, &newcomer, &ConnectionRow::default(), Claimed::Claimed).await;
     let missing = stored(3, Status::DeliveredToWebhook, 5, None);
     let keys = [kept.receipt.key(), missing.receipt.key()];
-    let state = store.read_for_delivery(&keys, &[agent(1), agent(2)]).await.expect("an answer");
+    let state = store.read_for_delivery(&keys, &[agent(1), agent(2)], &[]).await.expect("an answer");
     assert_eq!(state.receipts.into_values().collect::<Vec<_>>(), [kept]);
     let row = store.connection(&agent(1)).await.expect("an answer");
     assert_eq!(state.connections.into_iter().collect::<Vec<_>>(), [(agent(1), row)]);
@@ -231,7 +231,7 @@ fn waiting(number: usize, processed_at_ms: u64) -> Waiting {
         reason: Some("a \"reason\"".to_owned()),
         processed_at_ms,
     };
-    Waiting { receipt, expires_at_s: EXPIRES_AT_S, correlation_id: Some("c-1".to_owned()) }
+    Waiting { receipt, expires_at_s: EXPIRES_AT_S, correlation_id: Some("a-post".to_owned()) }
 }
 
 #[cfg(test)]

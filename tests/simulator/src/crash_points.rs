@@ -6,12 +6,14 @@
 use backbone::delivery::DeliverySettings;
 use backbone::id::Id;
 use backbone::receipt::Status;
+use backbone::stores::SourceQueue;
 
 use crate::connectors::{self, Visit};
 use crate::event_source;
 use crate::executor::Sim;
 use crate::faults::{Fate, Profile};
 use crate::operation::Operation;
+use crate::peers;
 use crate::queue::Content;
 use crate::rng::Rng;
 use crate::run::{Report, settle};
@@ -41,6 +43,8 @@ pub struct Script {
     rival: &'static [Visit],
     /// When, about which message, what.
     posts: &'static [(u64, u64, Status)],
+    /// The receipts come from a peer, with forged ones beside them.
+    is_from_peer: bool,
     /// From when to when API Gateway takes no frames.
     outage_s: Option<(u64, u64)>,
     is_frail: bool,
@@ -53,6 +57,7 @@ const NONE: Script = Script {
     visits: &[],
     rival: &[],
     posts: &[],
+    is_from_peer: false,
     outage_s: None,
     is_frail: false,
     has_junk: false,
@@ -63,7 +68,7 @@ const DELIVERED: Status = Status::DeliveredToWebhook;
 const DEAD: Status = Status::DeadLettered;
 
 /// Together they reach every operation.
-pub const SCRIPTS: [Script; 6] = [
+pub const SCRIPTS: [Script; 7] = [
     Script {
         name: "online: a receipt, the same again, another state, and junk beside them",
         visits: &[Visit { from_s: 1, until_s: 50, is_announced: true }],
@@ -119,6 +124,13 @@ pub const SCRIPTS: [Script; 6] = [
         is_frail: true,
         ..NONE
     },
+    Script {
+        name: "peer: receipts from elsewhere, and forged ones beside them",
+        visits: &[Visit { from_s: 1, until_s: 20, is_announced: true }],
+        posts: &[(1, 1, DELIVERED), (5, 2, DELIVERED), (5, 2, DEAD), (25, 3, DELIVERED)],
+        is_from_peer: true,
+        ..NONE
+    },
 ];
 
 impl Script {
@@ -153,8 +165,12 @@ impl Script {
     }
 
     fn play(&self, sim: &Sim) -> Report {
+        let settings = DeliverySettings { retention_s: 604_800, homes: peers::known_homes() };
         for _ in 0..2 {
-            sim.spawn(event_source::poll(sim.clone(), DeliverySettings { retention_s: 604_800 }));
+            sim.spawn(event_source::poll(sim.clone(), settings.clone(), SourceQueue::Receipts));
+        }
+        if self.is_from_peer {
+            sim.spawn(event_source::poll(sim.clone(), settings, SourceQueue::Peers));
         }
         sim.spawn(connectors::visit_and_return(sim.clone(), agent("sender", 0), self.visits));
         if !self.rival.is_empty() {
@@ -168,11 +184,16 @@ impl Script {
                 status,
                 reason: None,
             };
+            let is_from_peer = self.is_from_peer;
             let task = {
                 let sim = sim.clone();
                 async move {
                     sim.sleep(at_s * 1_000).await;
-                    traffic::post(sim, statement).await;
+                    if is_from_peer {
+                        sim.with(|world| peers::send_with_forgeries(world, &statement));
+                    } else {
+                        traffic::post(sim, statement).await;
+                    }
                 }
             };
             sim.spawn(task);

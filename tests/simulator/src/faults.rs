@@ -65,6 +65,8 @@ pub(crate) struct Profile {
     /// How far a function's clock may be off, either way, in milliseconds.
     pub(crate) skew_ms: u64,
     pub(crate) junk: bool,
+    /// Receipts from peers, and forged ones. No fault: a stack has to live with that.
+    pub(crate) peers: bool,
     pub(crate) redrives: bool,
     pub(crate) revocations: bool,
     pub(crate) fights: bool,
@@ -88,14 +90,15 @@ impl Profile {
 
     /// Whether nothing can go wrong.
     pub(crate) fn is_clean(&self) -> bool {
-        *self == Self::default()
+        *self == Self { peers: self.peers, ..Self::default() }
     }
 
     /// Draws a profile: some runs are clean, some have cursed receipts only, the others any mix of faults.
     pub(crate) fn draw(rng: &mut Rng, from_ms: u64, until_ms: u64) -> Self {
+        let peers = rng.chance(300);
         match rng.below(10) {
-            0 => return Self::clean(),
-            1 => return Self { cursed: true, junk: true, ..Self::default() },
+            0 => return Self { peers, ..Self::clean() },
+            1 => return Self { peers, cursed: true, junk: true, ..Self::default() },
             _ => {}
         }
         let mut rate = |per_mille: u64, most: u64| {
@@ -121,6 +124,7 @@ impl Profile {
             silent_ends: rate(400, 700),
             skew_ms: rate(400, 50),
             junk: rate(300, 1) > 0,
+            peers,
             redrives: rate(300, 1) > 0,
             revocations: rate(250, 1) > 0,
             fights: rate(200, 1) > 0,

@@ -18,6 +18,7 @@ mod invocation;
 mod ledger;
 mod operation;
 mod outside;
+mod peers;
 mod planted;
 mod queue;
 mod rng;

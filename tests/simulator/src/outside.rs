@@ -7,13 +7,14 @@ use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     Claimed, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, DeliveryStore, Gateway,
-    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, StoreError, TrustStore, Waiting,
+    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, SourceQueue, StoreError, TrustStore, Waiting,
 };
-use backbone::trust::{RegistryRows, TrustAnswer, TrustQuestion};
+use backbone::trust::{Pair, RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::checks::{name, read_frame};
 use crate::faults::Fate;
 use crate::invocation::Invocation;
+use crate::ledger::Invariant;
 use crate::operation::Operation;
 use crate::planted::Bug;
 use crate::queue::{Content, Dead};
@@ -24,10 +25,11 @@ impl ReceiptStore for Invocation {
         &self,
         receipts: &[ReceiptKey],
         agents: &[AgentDid],
+        pairs: &[Pair],
     ) -> Result<DeliveryState, StoreError> {
-        let (receipts, agents) = (receipts.to_vec(), agents.to_vec());
+        let (receipts, agents, pairs) = (receipts.to_vec(), agents.to_vec(), pairs.to_vec());
         self.call(Operation::ReadForDelivery, move |world| {
-            Ok(world.tables.read_for_delivery(&receipts, &agents))
+            Ok(world.tables.read_for_delivery(&receipts, &agents, &pairs))
         })
         .await
     }
@@ -188,11 +190,19 @@ impl ReceiptQueue for Invocation {
         .await
     }
 
-    async fn show_again(&self, receipt_handle: &str, after_s: u32) -> Result<(), StoreError> {
+    async fn show_again(
+        &self,
+        queue: SourceQueue,
+        receipt_handle: &str,
+        after_s: u32,
+    ) -> Result<(), StoreError> {
         let handle = receipt_handle.to_owned();
         self.call(Operation::ShowAgain, move |world| {
             let visible_at_ms = world.now_ms() + u64::from(after_s) * 1_000;
-            let shown = world.queue.show_at(&handle, visible_at_ms);
+            if !world.source(queue).knows(&handle) {
+                world.violated(Invariant::FailsAlone, format!("{handle} has no back-off on {queue:?}"));
+            }
+            let shown = world.source(queue).show_at(&handle, visible_at_ms);
             world.schedule.changed();
             if shown { Ok(()) } else { Err("the handle is not the latest") }
         })
@@ -206,10 +216,15 @@ impl DeadLetters for Invocation {
         self.call(Operation::Bury, move |world| {
             world.note(|| format!("{who}: bury {} as {}", letter.original_message_id, letter.reason_code));
             let content = match QueueMessage::parse(&letter.body, None) {
-                Ok(message) => Content::Known(Box::new(message)),
-                Err(_) => Content::Junk { body: letter.body, version: None },
+                // What peers may not send is junk, whatever it says.
+                Ok(QueueMessage::DeliveryReceipt(receipt)) => {
+                    Content::Known(Box::new(QueueMessage::DeliveryReceipt(receipt)))
+                }
+                Ok(message) if letter.queue == SourceQueue::Receipts => Content::Known(Box::new(message)),
+                Ok(_) | Err(_) => Content::Junk { body: letter.body, version: None },
             };
-            world.queue.dead.push(Dead { content, reason: Some(letter.reason_code) });
+            let dead = Dead { content, origin_proxy: letter.origin_proxy, reason: Some(letter.reason_code) };
+            world.source(letter.queue).dead.push(dead);
             Ok(())
         })
         .await

@@ -4,15 +4,16 @@
 //! behaves as if the handler had it.
 
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
+use backbone::delivery::QueuedMessage;
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     Claimed, Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, DeliveryStore, Gateway,
-    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, StoreError, TrustStore, Waiting,
+    MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, SourceQueue, StoreError, TrustStore, Waiting,
 };
-use backbone::trust::{RegistryRows, TrustAnswer, TrustQuestion};
+use backbone::trust::{Pair, RegistryRows, TrustAnswer, TrustQuestion};
 
 use crate::invocation::{Function, Invocation};
 
@@ -69,11 +70,32 @@ pub enum Bug {
     PushHasNoTimeout,
     /// Two states that one receipt had within a millisecond share one item of the mailbox.
     MailboxKeysCollide,
+    /// Nobody looks whether a peer may say what it says.
+    PeersReceiptsAreBelieved,
+    /// A peer may send what this stack sends to itself.
+    PeersMayCloseSockets,
+    /// What is wrong with a peer's message is kept where this stack's own dead letters are.
+    PeersDeadLettersGoAstray,
+    /// A peer's message that failed is looked for on the receipts queue.
+    PeersBackOffIsAstray,
+}
+
+/// A message as the handler is told of it, which is not always as it is.
+pub(crate) fn as_told(bug: Option<Bug>, message: &QueuedMessage) -> QueuedMessage {
+    let parsed = QueueMessage::parse(&message.body, message.version.as_deref());
+    let is_receipt = matches!(parsed, Ok(QueueMessage::DeliveryReceipt(_)));
+    let passes_for_own = match bug {
+        Some(Bug::PeersReceiptsAreBelieved) => is_receipt,
+        Some(Bug::PeersMayCloseSockets) => !is_receipt,
+        Some(_) | None => false,
+    };
+    let queue = if passes_for_own { SourceQueue::Receipts } else { message.queue };
+    QueuedMessage { queue, ..message.clone() }
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -99,6 +121,10 @@ impl Bug {
         Self::StoredStateIsIgnored,
         Self::PushHasNoTimeout,
         Self::MailboxKeysCollide,
+        Self::PeersReceiptsAreBelieved,
+        Self::PeersMayCloseSockets,
+        Self::PeersDeadLettersGoAstray,
+        Self::PeersBackOffIsAstray,
     ];
 }
 
@@ -129,8 +155,9 @@ impl ReceiptStore for Planted<'_> {
         &self,
         receipts: &[ReceiptKey],
         agents: &[AgentDid],
+        pairs: &[Pair],
     ) -> Result<DeliveryState, StoreError> {
-        let mut state = self.inner.read_for_delivery(receipts, agents).await?;
+        let mut state = self.inner.read_for_delivery(receipts, agents, pairs).await?;
         if self.has(Bug::RevocationIsIgnored) {
             state.revoked.clear();
         }
@@ -222,6 +249,11 @@ fn rename(frame: &str, at_ms: u64) -> String {
 }
 
 impl Invocation {
+    /// The queue that a message is on whose name begins so, whatever the handler was told.
+    fn true_source(&self, told: SourceQueue, name: &str) -> SourceQueue {
+        self.sim.with(|world| if world.peer_queue.knows(name) { SourceQueue::Peers } else { told })
+    }
+
     /// An open socket of another agent.
     fn other_socket(&self, connection_id: &str) -> Option<String> {
         self.sim.with(|world| {
@@ -262,8 +294,17 @@ impl ReceiptQueue for Planted<'_> {
         sent
     }
 
-    async fn show_again(&self, receipt_handle: &str, after_s: u32) -> Result<(), StoreError> {
-        self.inner.show_again(receipt_handle, after_s).await
+    async fn show_again(
+        &self,
+        queue: SourceQueue,
+        receipt_handle: &str,
+        after_s: u32,
+    ) -> Result<(), StoreError> {
+        let queue = match queue {
+            SourceQueue::Peers if self.has(Bug::PeersBackOffIsAstray) => SourceQueue::Receipts,
+            SourceQueue::Receipts | SourceQueue::Peers => self.inner.true_source(queue, receipt_handle),
+        };
+        self.inner.show_again(queue, receipt_handle, after_s).await
     }
 }
 
@@ -272,7 +313,13 @@ impl DeadLetters for Planted<'_> {
         if self.has(Bug::BurialIsSkipped) {
             return Ok(());
         }
-        self.inner.bury(letter).await
+        let queue = match letter.queue {
+            SourceQueue::Peers if self.has(Bug::PeersDeadLettersGoAstray) => SourceQueue::Receipts,
+            SourceQueue::Receipts | SourceQueue::Peers => {
+                self.inner.true_source(letter.queue, &letter.original_message_id)
+            }
+        };
+        self.inner.bury(&DeadLetter { queue, ..letter.clone() }).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! A standard SQS queue with its dead-letter queue: at least once, in no order.
+//! Standard SQS queues, each with its dead-letter queue: at least once, in no order.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use backbone::delivery::QueuedMessage;
 use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
 use backbone::reason_code::ReasonCode;
 use backbone::receipt::Receipt;
+use backbone::stores::SourceQueue;
 
 use crate::checks::name;
 use crate::rng::Rng;
@@ -30,6 +31,8 @@ pub(crate) enum Content {
 pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) content: Content,
+    /// The proxy that it says it comes from.
+    origin_proxy: Option<String>,
     correlation_id: String,
     visible_at_ms: u64,
     receive_count: u32,
@@ -42,13 +45,15 @@ pub(crate) struct Message {
 #[derive(Clone, Debug)]
 pub(crate) struct Dead {
     pub(crate) content: Content,
+    pub(crate) origin_proxy: Option<String>,
     /// Why, if it was put there on purpose.
     pub(crate) reason: Option<ReasonCode>,
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
+    source: SourceQueue,
     messages: BTreeMap<u64, Message>,
     pub(crate) dead: Vec<Dead>,
     sent: u64,
@@ -56,15 +61,33 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// An empty one.
+    pub(crate) const fn empty(source: SourceQueue) -> Self {
+        Self { source, messages: BTreeMap::new(), dead: Vec::new(), sent: 0, receives: 0 }
+    }
+
+    /// Whether a handle, or a message's id, is one of this queue's.
+    pub(crate) fn knows(&self, handle: &str) -> bool {
+        handle.starts_with(initial(self.source))
+    }
+
     /// Sends a message `copies` times under one id: at least once is what a standard queue promises.
-    pub(crate) fn send(&mut self, content: &Content, correlation_id: &str, visible_at_ms: u64, copies: u64) {
+    pub(crate) fn send(
+        &mut self,
+        content: &Content,
+        origin_proxy: Option<&str>,
+        correlation_id: &str,
+        visible_at_ms: u64,
+        copies: u64,
+    ) {
         self.sent += 1;
-        let id = format!("m{}", self.sent);
+        let id = format!("{}{}", initial(self.source), self.sent);
         for _ in 0..copies {
             self.receives += 1;
             let message = Message {
                 id: id.clone(),
                 content: content.clone(),
+                origin_proxy: origin_proxy.map(str::to_owned),
                 correlation_id: correlation_id.to_owned(),
                 visible_at_ms,
                 receive_count: 0,
@@ -102,8 +125,9 @@ impl Queue {
             }
             let place = visible.swap_remove(rng.index(visible.len()));
             if self.messages[&place].receive_count >= RECEIVES_MAX {
-                let content = self.messages.remove(&place).expect("it was visible").content;
-                self.dead.push(Dead { content, reason: None });
+                let Message { content, origin_proxy, .. } =
+                    self.messages.remove(&place).expect("it was visible");
+                self.dead.push(Dead { content, origin_proxy, reason: None });
                 continue;
             }
             self.receives += 1;
@@ -115,7 +139,7 @@ impl Queue {
             }
             let hidden_ms = if rng.chance(redelivered) { rng.between(0, 2_000) } else { VISIBILITY_MS };
             message.visible_at_ms = now_ms + hidden_ms;
-            batch.push(message.as_received(place));
+            batch.push(message.as_received(self.source, place));
         }
         batch
     }
@@ -137,7 +161,7 @@ impl Queue {
         let (stay, move_back) = std::mem::take(&mut self.dead).into_iter().partition::<Vec<_>, _>(stays);
         self.dead = stay;
         for dead in move_back {
-            self.send(&dead.content, "redrive", now_ms, 1);
+            self.send(&dead.content, dead.origin_proxy.as_deref(), "redrive", now_ms, 1);
         }
     }
 
@@ -152,10 +176,18 @@ impl Queue {
     }
 
     fn place_of(&self, handle: &str) -> Option<u64> {
-        let (place, receive) = handle.split_once('/')?;
+        let (place, receive) = handle.strip_prefix(initial(self.source))?.split_once('/')?;
         let place = place.parse().ok()?;
         let latest = self.messages.get(&place)?.receive;
         (receive.parse() == Ok(latest)).then_some(place)
+    }
+}
+
+/// How the names of a queue's messages begin.
+const fn initial(source: SourceQueue) -> char {
+    match source {
+        SourceQueue::Receipts => 'm',
+        SourceQueue::Peers => 'p',
     }
 }
 
@@ -184,16 +216,18 @@ impl Content {
 }
 
 impl Message {
-    fn as_received(&self, place: u64) -> QueuedMessage {
+    fn as_received(&self, source: SourceQueue, place: u64) -> QueuedMessage {
         let (body, version) = match &self.content {
             Content::Known(message) => (message.to_body(), Some(MESSAGE_VERSION)),
             Content::Junk { body, version } => (body.clone(), *version),
         };
         QueuedMessage {
+            queue: source,
             message_id: self.id.clone(),
-            receipt_handle: format!("{place}/{}", self.receive),
+            receipt_handle: format!("{}{place}/{}", initial(source), self.receive),
             body,
             version: version.map(str::to_owned),
+            origin_proxy: self.origin_proxy.clone(),
             correlation_id: Some(self.correlation_id.clone()),
             receive_count: self.receive_count,
             first_seen_ms: self.first_seen_ms,
@@ -206,10 +240,10 @@ mod tests {
     use super::*;
 
     fn queue_of(messages: usize) -> Queue {
-        let mut queue = Queue::default();
+        let mut queue = Queue::empty(SourceQueue::Receipts);
         for number in 0..messages {
             let junk = Content::Junk { body: number.to_string(), version: None };
-            queue.send(&junk, "c", 0, 1);
+            queue.send(&junk, None, "c", 0, 1);
         }
         queue
     }
@@ -229,8 +263,8 @@ mod tests {
 
     #[test]
     fn a_delay_and_a_changed_visibility_are_kept() {
-        let (mut queue, mut rng) = (Queue::default(), Rng::new(1));
-        queue.send(&Content::Junk { body: String::new(), version: None }, "c", 1_000, 1);
+        let (mut queue, mut rng) = (Queue::empty(SourceQueue::Receipts), Rng::new(1));
+        queue.send(&Content::Junk { body: String::new(), version: None }, None, "c", 1_000, 1);
         assert!(queue.receive(999, 10, 0, &mut rng).is_empty());
         let received = queue.receive(1_000, 10, 0, &mut rng);
         assert!(queue.show_at(&received[0].receipt_handle, 3_000));
@@ -256,8 +290,8 @@ mod tests {
 
     #[test]
     fn copies_share_an_id_and_are_deleted_one_by_one() {
-        let (mut queue, mut rng) = (Queue::default(), Rng::new(1));
-        queue.send(&Content::Junk { body: String::new(), version: None }, "c", 0, 2);
+        let (mut queue, mut rng) = (Queue::empty(SourceQueue::Receipts), Rng::new(1));
+        queue.send(&Content::Junk { body: String::new(), version: None }, None, "c", 0, 2);
         let batch = queue.receive(0, 10, 0, &mut rng);
         assert_eq!(batch[0].message_id, batch[1].message_id);
         queue.delete(&batch[0].receipt_handle);

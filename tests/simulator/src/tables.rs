@@ -1,12 +1,13 @@
 //! The tables, with the conditions that DynamoDB checks for us. Every violation that shows in a write is found here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow, Live};
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{Claimed, DeliveryState, Recorded, Waiting};
+use backbone::trust::{Pair, PairHomes};
 
 /// Where an item of a mailbox is: its sort key is made of the time, the message and the state's frame.
 type MailboxKey = (AgentDid, u64, Id, Id);
@@ -19,6 +20,8 @@ pub(crate) struct Tables {
     mailbox: BTreeMap<MailboxKey, Waiting>,
     /// The sort key lacks the frame, as a planted bug has it.
     short_mailbox_keys: bool,
+    /// The pairs that exist, and where their agents are at home.
+    pub(crate) pairs: HashMap<Pair, PairHomes>,
     /// When an agent was revoked.
     pub(crate) revoked: BTreeMap<AgentDid, u64>,
 }
@@ -28,7 +31,12 @@ impl Tables {
         Self { short_mailbox_keys, ..Self::default() }
     }
 
-    pub(crate) fn read_for_delivery(&self, receipts: &[ReceiptKey], agents: &[AgentDid]) -> DeliveryState {
+    pub(crate) fn read_for_delivery(
+        &self,
+        receipts: &[ReceiptKey],
+        agents: &[AgentDid],
+        pairs: &[Pair],
+    ) -> DeliveryState {
         let mut state = DeliveryState::default();
         for agent in agents {
             if let Some(row) = self.connections.get(agent) {
@@ -41,6 +49,11 @@ impl Tables {
         for key in receipts {
             if let Some(row) = self.receipts.get(key) {
                 state.receipts.insert(key.clone(), row.clone());
+            }
+        }
+        for pair in pairs {
+            if let Some(homes) = self.pairs.get(pair) {
+                state.pairs.insert(pair.clone(), homes.clone());
             }
         }
         state

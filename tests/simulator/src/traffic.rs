@@ -25,7 +25,7 @@ pub(crate) struct Statement {
 
 impl Statement {
     /// The receipt of this statement, accepted at `at_ms`.
-    fn receipt(&self, at_ms: u64) -> Receipt {
+    pub(crate) fn receipt(&self, at_ms: u64) -> Receipt {
         Receipt {
             request_id: self.request_id,
             sender: self.sender.clone(),
@@ -162,6 +162,7 @@ pub(crate) fn redrive_now(world: &mut World) {
     world.note(|| "redrive".to_owned());
     let now_ms = world.now_ms();
     world.queue.redrive(now_ms, |_| false);
+    world.peer_queue.redrive(now_ms, |_| false);
     world.schedule.changed();
 }
 

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::metrics::{Metric, Tally};
+use backbone::stores::SourceQueue;
 
 use crate::faults::{Fate, Profile};
 use crate::ledger::Ledger;
 use crate::operation::Operation;
 use crate::planted::Bug;
-use crate::queue::{Content, Queue};
+use crate::queue::{Content, Dead, Queue};
 use crate::rng::Rng;
 use crate::schedule::Schedule;
 use crate::sockets::{SocketState, Sockets};
@@ -33,7 +34,10 @@ pub(crate) struct World {
     pub(crate) profile: Profile,
     /// The faults have stopped, everybody comes online and stays.
     pub(crate) calm: bool,
+    /// The receipts queue.
     pub(crate) queue: Queue,
+    /// What peers send, and what others put there.
+    pub(crate) peer_queue: Queue,
     pub(crate) tables: Tables,
     pub(crate) sockets: Sockets,
     pub(crate) ledger: Ledger,
@@ -59,7 +63,8 @@ impl World {
             rng,
             profile,
             calm: false,
-            queue: Queue::default(),
+            queue: Queue::empty(SourceQueue::Receipts),
+            peer_queue: Queue::empty(SourceQueue::Peers),
             tables: Tables::new(bug == Some(Bug::MailboxKeysCollide)),
             sockets: Sockets::default(),
             ledger: Ledger::default(),
@@ -117,12 +122,46 @@ impl World {
         !self.calm && per_mille > 0 && self.rng.chance(per_mille)
     }
 
-    /// Puts something on the queue, perhaps twice, perhaps late.
+    /// One of the queues.
+    pub(crate) const fn source(&mut self, source: SourceQueue) -> &mut Queue {
+        match source {
+            SourceQueue::Receipts => &mut self.queue,
+            SourceQueue::Peers => &mut self.peer_queue,
+        }
+    }
+
+    /// What is on any queue.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Content> {
+        self.queue.contents().chain(self.peer_queue.contents())
+    }
+
+    /// What is in any dead-letter queue.
+    pub(crate) fn dead(&self) -> impl Iterator<Item = &Dead> {
+        self.queue.dead.iter().chain(&self.peer_queue.dead)
+    }
+
+    /// Puts something on the receipts queue, perhaps twice, perhaps late.
     pub(crate) fn put(&mut self, content: &Content, correlation_id: &str, delay_s: u32) {
+        self.put_on(SourceQueue::Receipts, content, None, correlation_id, delay_s);
+    }
+
+    /// Puts something on the peer queue in the name of `origin_proxy`, perhaps twice, perhaps late.
+    pub(crate) fn put_as_peer(&mut self, content: &Content, origin_proxy: Option<&str>) {
+        self.put_on(SourceQueue::Peers, content, origin_proxy, "peer", 0);
+    }
+
+    fn put_on(
+        &mut self,
+        source: SourceQueue,
+        content: &Content,
+        origin_proxy: Option<&str>,
+        correlation_id: &str,
+        delay_s: u32,
+    ) {
         let copies = if self.chance(self.profile.sent_twice) { 2 } else { 1 };
         let late_ms = if self.chance(self.profile.sent_late) { self.rng.between(0, 60_000) } else { 0 };
         let visible_at_ms = self.now_ms() + u64::from(delay_s) * 1_000 + late_ms;
-        self.queue.send(content, correlation_id, visible_at_ms, copies);
+        self.source(source).send(content, origin_proxy, correlation_id, visible_at_ms, copies);
         self.schedule.changed();
     }
 

@@ -6,7 +6,7 @@ use std::{env, io};
 
 use tokio::process::Command;
 
-use super::{ADMIN, Stack};
+use super::{SECRET, Stack};
 
 /// Names the `operator` binary, where it is not beside this one.
 const OPERATOR_VARIABLE: &str = "OPERATOR_BIN";
@@ -37,6 +37,20 @@ impl Stack {
         self.operator(&["trust", "pair", one_did, other_did]).await.map(drop)
     }
 
+    /// Makes two agents a trusted pair of which it is known at which proxies they are at home.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError`].
+    pub async fn pair_at_homes(
+        &self,
+        (one_did, one_home): (&str, &str),
+        (other_did, other_home): (&str, &str),
+    ) -> Result<(), OperatorError> {
+        let homes = ["--one-home", one_home, "--other-home", other_home];
+        self.operator(&[&["trust", "pair", one_did, other_did][..], &homes].concat()).await.map(drop)
+    }
+
     /// Marks an agent as revoked in this stack, without the registry.
     ///
     /// # Errors
@@ -57,8 +71,8 @@ impl Stack {
             .env("TRUST_TABLE", &self.outputs.trust_table)
             .env("AWS_ENDPOINT_URL", &self.aws_endpoint)
             .env("AWS_REGION", &self.region)
-            .env("AWS_ACCESS_KEY_ID", ADMIN)
-            .env("AWS_SECRET_ACCESS_KEY", ADMIN)
+            .env("AWS_ACCESS_KEY_ID", &self.access_key)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
             .output()
             .await
             .map_err(OperatorError::NotStarted)?;

@@ -1,5 +1,7 @@
 //! The registry, as its tokens name it.
 
+use crate::origin::split;
+
 /// The registry's origin, which every token must name as its issuer, and its host, which every DID must name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
@@ -14,29 +16,8 @@ impl Issuer {
     /// (contract 5.3). A path is dropped, and so is the scheme's own port.
     #[must_use]
     pub fn parse(registry_url: &str) -> Option<Self> {
-        let (scheme, rest) = registry_url.trim().split_once("://")?;
-        let scheme = scheme.to_ascii_lowercase();
-        let default_port = match scheme.as_str() {
-            "https" => "443",
-            "http" => "80",
-            _ => return None,
-        };
-        let authority = rest.split(['/', '?', '#']).next()?.to_ascii_lowercase();
-        let (host, port) = match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority.as_str(), None),
-        };
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
-        if host.is_empty() || !host.bytes().all(is_host) {
-            return None;
-        }
-        let port = match port {
-            Some(port) if port.parse::<u16>().is_err() => return None,
-            Some(port) if port == default_port => None,
-            port => port,
-        };
-        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        Some(Self { origin: format!("{scheme}://{host}{port}"), host: host.to_owned() })
+        let found = split(registry_url)?;
+        Some(Self { origin: found.origin, host: found.host })
     }
 
     /// Scheme, host and port, without a slash at the end.

@@ -7,7 +7,7 @@ use crate::connection::ConnectionRow;
 use crate::error_chain::ErrorChain;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
 use crate::mailbox::{Attempt, FRAME_TOO_LARGE, attempt_push};
-use crate::metrics::Metric;
+use crate::metrics::{Measure, Metric};
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
 use crate::stores::{DeliveryState, Recorded, StoreError, Waiting};
@@ -73,6 +73,8 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         let connection = self.connection.clone();
         match self.attempt(&receipt, &connection).await? {
             Attempt::Taken => {
+                let latency_ms = self.courier.outside.now_ms().saturating_sub(receipt.processed_at_ms);
+                self.courier.tally.measure(Measure::Latency, latency_ms);
                 let pushed = self.pushed(receipt);
                 self.record(pushed).await.map(|_| Outcome::Done)
             }

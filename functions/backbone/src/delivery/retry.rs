@@ -24,13 +24,16 @@ pub(super) const fn is_last_own_attempt(message: &QueuedMessage) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::SourceQueue;
 
     fn message(id: usize, receive_count: u32) -> QueuedMessage {
         QueuedMessage {
+            queue: SourceQueue::Receipts,
             message_id: format!("m{id}"),
             receipt_handle: String::new(),
             body: String::new(),
             version: None,
+            origin_proxy: None,
             correlation_id: None,
             receive_count,
             first_seen_ms: 0,

@@ -93,6 +93,7 @@ fn step(line: &Line) -> Option<Step> {
     } else if let Some(named) = line.text(trail::STEP) {
         let known = [
             trail::QUEUED,
+            trail::FORWARDED,
             trail::WAITING,
             trail::REPEATED,
             trail::OVERTAKEN,

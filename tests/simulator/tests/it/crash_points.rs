@@ -52,6 +52,11 @@ fn quarantine() {
 }
 
 #[test]
+fn peer() {
+    holds_everywhere(&SCRIPTS[6]);
+}
+
+#[test]
 fn the_scripts_reach_every_operation() {
     let reached: BTreeSet<Operation> = SCRIPTS.iter().flat_map(Script::operations).collect();
     let missed: Vec<_> =

@@ -41,7 +41,7 @@ found! {
     gone_counts_as_taken: GoneCountsAsTaken by NothingIsLost;
     clear_is_unconditional: ClearIsUnconditional by NewerSocketSurvives;
     record_is_unconditional: RecordIsUnconditional by NeverRegresses;
-    push_is_not_recorded: PushIsNotRecorded by NothingIsLost, RepetitionsAreAlike;
+    push_is_not_recorded: PushIsNotRecorded by NothingIsLost, RepetitionsAreAlike, NeverRegresses;
     mailbox_is_not_written: MailboxIsNotWritten by NothingIsLost;
     drain_takes_out_first: DrainTakesOutFirst by NothingIsLost;
     second_look_is_blind: SecondLookIsBlind by Settles;
@@ -61,4 +61,8 @@ found! {
     stored_state_is_ignored: StoredStateIsIgnored by RepetitionsAreAlike, NeverRegresses;
     push_has_no_timeout: PushHasNoTimeout by InTime;
     mailbox_keys_collide: MailboxKeysCollide by NothingIsLost;
+    peers_receipts_are_believed: PeersReceiptsAreBelieved by OnlyToItsSender;
+    peers_may_close_sockets: PeersMayCloseSockets by NewerSocketSurvives, NothingIsLost;
+    peers_dead_letters_go_astray: PeersDeadLettersGoAstray by OnlyToItsSender, NewerSocketSurvives, NothingIsLost;
+    peers_back_off_is_astray: PeersBackOffIsAstray by FailsAlone;
 }
