@@ -1,4 +1,5 @@
-//! The outside world on AWS: every AWS call of the project, and every call to the registry.
+//! The outside world on AWS: every call of the functions to AWS and to the registry, and those of operators to the same
+//! tables, queues and sockets.
 //!
 //! [`Aws`] lives as long as its process and holds what is made once: settings, clients, connections. An
 //! [`Invocation`] of it implements all traits of [`backbone::stores`] within the time of one Lambda invocation. Each

@@ -206,15 +206,14 @@ fn batches(letters: &[(Letter, DeadLetterView)]) -> Vec<Vec<&(Letter, DeadLetter
 impl Archive {
     /// The file, new: what is in one already is not to be mixed with this, or overwritten.
     fn file(&mut self) -> std::io::Result<&mut File> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600); // bodies are nobody else's business
-                options.open(&self.path)?
-            }
+        let file = if let Some(file) = self.file.take() {
+            file
+        } else {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600); // bodies are nobody else's business
+            options.open(&self.path)?
         };
         Ok(self.file.insert(file))
     }

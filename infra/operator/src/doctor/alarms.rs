@@ -19,36 +19,39 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let mut findings: Vec<_> = gone
         .map(|resource| Finding::fault(format!("alarm {}", resource.physical_id), "is gone", "deploy again"))
         .collect();
-    if alarms.is_empty() && findings.is_empty() {
-        findings.push(Finding::warning("alarms", "there are none", "deploy a version that has them"));
-    }
-    findings.extend(alarms.iter().map(finding));
+    findings.extend(alarms.iter().filter_map(of_its_own));
+    findings.push(together(&alarms));
     findings
 }
 
-fn finding(alarm: &Alarm) -> Finding {
+/// What has to be said of one alarm and not of the others.
+fn of_its_own(alarm: &Alarm) -> Option<Finding> {
     let check = format!("alarm {}", alarm.name);
-    let Alarm { state, since, armed, actions, .. } = alarm;
-    if !armed {
-        return Finding::fault(
+    if !alarm.armed {
+        return Some(Finding::fault(
             check,
-            format!("disarmed ({state})"),
+            format!("disarmed ({})", alarm.state),
             format!("nobody hears of it: `aws cloudwatch enable-alarm-actions --alarm-names {}`", alarm.name),
-        );
+        ));
     }
-    if state == "ALARM" {
-        let since = since.as_deref().unwrap_or("an unknown time");
-        return Finding::warning(
-            check,
-            format!("in alarm since {since}"),
-            "its entry in the runbook says what to do",
-        );
+    (alarm.state == "ALARM").then(|| {
+        let since = alarm.since.as_deref().unwrap_or("an unknown time");
+        Finding::warning(check, format!("in alarm since {since}"), "its entry in the runbook says what to do")
+    })
+}
+
+/// What is to be said of all of them. A stack without a topic has them all without an action.
+fn together(alarms: &[Alarm]) -> Finding {
+    let check = "alarms";
+    let (count, silent) = (alarms.len(), alarms.iter().filter(|alarm| alarm.actions == 0).count());
+    match (count, silent) {
+        (0, _) => Finding::warning(check, "there are none", "deploy a version that has them"),
+        (_, 0) => Finding::fine(check, format!("{count}, and all tell somebody")),
+        (_, _) => {
+            let found = format!("{silent} of {count} tell nobody");
+            Finding::warning(check, found, "deploy with AlarmTopicArn, the topic that they are to tell")
+        }
     }
-    if *actions == 0 {
-        let remedy = "it tells nobody: deploy with a topic for alarms";
-        return Finding::warning(check, format!("{state}, without an action"), remedy);
-    }
-    Finding::fine(check, state.clone())
 }
 
 #[cfg(test)]
@@ -56,17 +59,25 @@ mod tests {
     use super::super::Verdict;
     use super::*;
 
+    fn alarm(armed: bool, actions: usize, state: &str) -> Alarm {
+        Alarm { name: "a".to_owned(), state: state.to_owned(), since: None, armed, actions }
+    }
+
     #[test]
-    fn an_alarm_must_be_able_to_tell_somebody() {
-        for (armed, actions, state, verdict) in [
-            (true, 1, "OK", Verdict::Fine),
-            (true, 1, "INSUFFICIENT_DATA", Verdict::Fine),
-            (true, 1, "ALARM", Verdict::Warning),
-            (true, 0, "OK", Verdict::Warning),
-            (false, 1, "OK", Verdict::Fault),
-        ] {
-            let alarm = Alarm { name: "a".to_owned(), state: state.to_owned(), since: None, armed, actions };
-            assert_eq!(finding(&alarm).verdict, verdict, "{alarm:?}");
-        }
+    fn an_alarm_that_is_disarmed_or_rings_is_named() {
+        let verdict = |alarm: Alarm| of_its_own(&alarm).map(|finding| finding.verdict);
+        assert_eq!(verdict(alarm(true, 1, "OK")), None);
+        assert_eq!(verdict(alarm(true, 1, "INSUFFICIENT_DATA")), None);
+        assert_eq!(verdict(alarm(true, 1, "ALARM")), Some(Verdict::Warning));
+        assert_eq!(verdict(alarm(false, 1, "OK")), Some(Verdict::Fault));
+    }
+
+    #[test]
+    fn somebody_must_be_told() {
+        let found = |alarms: &[Alarm]| (together(alarms).verdict, together(alarms).found);
+        let (loud, silent) = (alarm(true, 1, "OK"), alarm(true, 0, "OK"));
+        assert_eq!(found(&[]).0, Verdict::Warning);
+        assert_eq!(found(&[loud.clone()]), (Verdict::Fine, "1, and all tell somebody".to_owned()));
+        assert_eq!(found(&[loud, silent]), (Verdict::Warning, "1 of 2 tell nobody".to_owned()));
     }
 }

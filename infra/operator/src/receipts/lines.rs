@@ -1,7 +1,8 @@
 //! The log lines about one receipt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use backbone::timestamp::from_iso;
 use serde_json::Value;
 
 use crate::control_plane::LogEvent;
@@ -60,7 +61,7 @@ pub(super) async fn lines_about(
         terms.extend(found.correlation_ids(request_id));
     }
     spinner.finish_and_clear();
-    Ok(found.lines.into_values().collect())
+    Ok(found.in_order())
 }
 
 async fn log_groups(deployment: &Deployment) -> Result<Vec<String>, Failure> {
@@ -74,28 +75,40 @@ async fn log_groups(deployment: &Deployment) -> Result<Vec<String>, Failure> {
     Ok(groups)
 }
 
-/// Lines in the order of time, each once however many searches find it.
+/// Lines, each once however many searches find it.
 #[derive(Default)]
 struct Found {
-    lines: BTreeMap<(u64, String), Line>,
+    lines: Vec<Line>,
+    messages: BTreeSet<String>,
 }
 
 impl Found {
     fn add(&mut self, events: Vec<LogEvent>, request_id: &str) {
         for event in events {
             let Ok(fields) = serde_json::from_str::<Value>(&event.message) else { continue };
-            let line = Line { at_ms: event.at_ms, fields };
-            if line.may_be_about(request_id) {
-                self.lines.insert((event.at_ms, event.message), line);
+            let line = Line { at_ms: written_at_ms(&fields).unwrap_or(event.at_ms), fields };
+            if line.may_be_about(request_id) && self.messages.insert(event.message) {
+                self.lines.push(line);
             }
         }
     }
 
+    /// By time. Lines of one millisecond stay in the order in which they were found.
+    fn in_order(mut self) -> Vec<Line> {
+        self.lines.sort_by_key(|line| line.at_ms);
+        self.lines
+    }
+
     /// Those of the lines that name the receipt themselves.
     fn correlation_ids(&self, request_id: &str) -> BTreeSet<String> {
-        let naming = self.lines.values().filter(|line| line.text(RECEIPT_ID) == Some(request_id));
+        let naming = self.lines.iter().filter(|line| line.text(RECEIPT_ID) == Some(request_id));
         naming.filter_map(|line| line.correlation_id().map(str::to_owned)).collect()
     }
+}
+
+/// When the function wrote it, which can be earlier than CloudWatch took it.
+fn written_at_ms(fields: &Value) -> Option<u64> {
+    from_iso(fields.get("timestamp")?.as_str()?)
 }
 
 #[cfg(test)]
@@ -114,5 +127,16 @@ mod tests {
         found.add(vec![ours, event(r#"{"correlation.id":"c","reason.code":"x"}"#)], "A");
         assert_eq!(found.lines.len(), 2);
         assert_eq!(found.correlation_ids("A"), BTreeSet::from(["c".to_owned()]));
+    }
+
+    #[test]
+    fn lines_come_in_the_order_in_which_they_were_written() {
+        let event = |at: &str| LogEvent {
+            at_ms: 9,
+            message: format!(r#"{{"timestamp":"1970-01-01T00:00:00.{at}Z"}}"#),
+        };
+        let mut found = Found::default();
+        found.add(vec![event("007"), event("003")], "A");
+        assert_eq!(found.in_order().iter().map(|line| line.at_ms).collect::<Vec<_>>(), [3, 7]);
     }
 }

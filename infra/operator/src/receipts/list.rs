@@ -117,6 +117,6 @@ impl fmt::Display for Listed {
         for (name, problem) in &self.unreadable {
             writeln!(formatter, "{name} cannot be read: {problem}")?;
         }
-        write!(formatter, "{} receipts", self.receipts.len())
+        write!(formatter, "{} in all", self.receipts.len())
     }
 }
