@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use backbone::timestamp::to_iso;
+use serde_json::{Value, json};
 
-use super::{CallError, ControlPlane, Service, child_text, element_text, members};
+use super::{Call, CallError, ControlPlane, Service};
 
-const VERSION: &str = "2010-08-01";
 const PAGES_MAX: usize = 20;
 /// SQS reports the age once a minute, and may be some minutes late.
 const AGE_WINDOW: Duration = Duration::from_mins(15);
@@ -17,7 +17,7 @@ pub(crate) struct Alarm {
     pub(crate) name: String,
     /// `OK`, `ALARM` or `INSUFFICIENT_DATA`.
     pub(crate) state: String,
-    /// Since when, as AWS writes it.
+    /// Since when.
     pub(crate) since: Option<String>,
     /// Whether it may tell anybody.
     pub(crate) armed: bool,
@@ -28,20 +28,15 @@ pub(crate) struct Alarm {
 impl ControlPlane {
     /// All alarms whose names begin with `prefix`.
     pub(crate) async fn alarms(&self, prefix: &str) -> Result<Vec<Alarm>, CallError> {
-        const ACTION: &str = "DescribeAlarms";
         let mut alarms = Vec::new();
-        let mut next: Option<String> = None;
+        let mut query = json!({ "AlarmNamePrefix": prefix, "MaxRecords": 100 });
         for _ in 0..PAGES_MAX {
-            let mut parameters = vec![("AlarmNamePrefix", prefix), ("MaxRecords", "100")];
-            parameters.extend(next.as_deref().map(|token| ("NextToken", token)));
-            let xml = self.query(Service::CloudWatch, VERSION, ACTION, &parameters).await?;
-            alarms.extend(read_alarms(&xml).ok_or_else(|| CallError::Unexpected {
-                call: format!("monitoring:{ACTION}"),
-                expected: "alarms",
-            })?);
-            next = element_text(&xml, "NextToken").filter(|token| !token.is_empty());
-            if next.is_none() {
-                break;
+            let answer = self.cloudwatch("DescribeAlarms", &query).await?;
+            let lists = ["MetricAlarms", "CompositeAlarms"].map(|list| answer[list].as_array());
+            alarms.extend(lists.into_iter().flatten().flatten().filter_map(alarm));
+            match answer.get("NextToken") {
+                Some(token) if token.is_string() => query["NextToken"] = token.clone(),
+                Some(_) | None => break,
             }
         }
         Ok(alarms)
@@ -54,45 +49,52 @@ impl ControlPlane {
         queue_name: &str,
         now_ms: u64,
     ) -> Result<Option<u64>, CallError> {
-        let window_ms = u64::try_from(AGE_WINDOW.as_millis()).unwrap_or(u64::MAX);
-        let (start, end) = (to_iso(now_ms.saturating_sub(window_ms)), to_iso(now_ms));
-        let parameters = [
-            ("Namespace", "AWS/SQS"),
-            ("MetricName", "ApproximateAgeOfOldestMessage"),
-            ("Dimensions.member.1.Name", "QueueName"),
-            ("Dimensions.member.1.Value", queue_name),
-            ("StartTime", &start),
-            ("EndTime", &end),
-            ("Period", "60"),
-            ("Statistics.member.1", "Maximum"),
+        let now_s = now_ms / 1_000;
+        let query = json!({
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateAgeOfOldestMessage",
+            "Dimensions": [{ "Name": "QueueName", "Value": queue_name }],
+            "StartTime": now_s.saturating_sub(AGE_WINDOW.as_secs()),
+            "EndTime": now_s,
+            "Period": 60,
+            "Statistics": ["Maximum"],
+        });
+        Ok(latest_maximum(&self.cloudwatch("GetMetricStatistics", &query).await?))
+    }
+
+    async fn cloudwatch(&self, action: &'static str, query: &Value) -> Result<Value, CallError> {
+        let headers = vec![
+            ("content-type", "application/x-amz-json-1.0".to_owned()),
+            ("x-amz-target", format!("GraniteServiceVersion20100801.{action}")),
         ];
-        let xml = self.query(Service::CloudWatch, VERSION, "GetMetricStatistics", &parameters).await?;
-        Ok(latest_maximum(&xml))
+        let (service, method, path) = (Service::CloudWatch, "POST", "/".to_owned());
+        self.json(Call { service, action, method, origin: None, path, headers, body: query.to_string() })
+            .await
     }
 }
 
-fn read_alarms(xml: &str) -> Option<Vec<Alarm>> {
-    let document = roxmltree::Document::parse(xml).ok()?;
-    let alarms = members(&document, "MetricAlarms").chain(members(&document, "CompositeAlarms"));
-    let alarm = |node: roxmltree::Node<'_, '_>| {
-        let actions = node.children().find(|child| child.tag_name().name() == "AlarmActions");
-        Some(Alarm {
-            name: child_text(node, "AlarmName")?,
-            state: child_text(node, "StateValue")?,
-            since: child_text(node, "StateUpdatedTimestamp").filter(|text| !text.is_empty()),
-            armed: child_text(node, "ActionsEnabled").as_deref() != Some("false"),
-            actions: actions.map_or(0, |list| list.children().filter(roxmltree::Node::is_element).count()),
-        })
-    };
-    Some(alarms.filter_map(alarm).collect())
+fn alarm(alarm: &Value) -> Option<Alarm> {
+    Some(Alarm {
+        name: alarm["AlarmName"].as_str()?.to_owned(),
+        state: alarm["StateValue"].as_str()?.to_owned(),
+        since: alarm
+            .get("StateUpdatedTimestamp")
+            .and_then(seconds)
+            .map(|at_s| to_iso(at_s.saturating_mul(1_000))),
+        armed: alarm["ActionsEnabled"].as_bool().unwrap_or(true),
+        actions: alarm["AlarmActions"].as_array().map_or(0, Vec::len),
+    })
 }
 
-fn latest_maximum(xml: &str) -> Option<u64> {
-    let document = roxmltree::Document::parse(xml).ok()?;
-    let points = members(&document, "Datapoints");
-    let latest = points.max_by_key(|node| child_text(*node, "Timestamp"))?;
-    // Whole seconds, written with a decimal point.
-    child_text(latest, "Maximum")?.split('.').next()?.parse().ok()
+fn latest_maximum(answer: &Value) -> Option<u64> {
+    let points = answer["Datapoints"].as_array()?;
+    let latest = points.iter().max_by_key(|point| point.get("Timestamp").and_then(seconds))?;
+    latest.get("Maximum").and_then(seconds)
+}
+
+/// Whole seconds. CloudWatch writes them with or without a fraction.
+fn seconds(value: &Value) -> Option<u64> {
+    value.as_number()?.to_string().split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -101,23 +103,25 @@ mod tests {
 
     #[test]
     fn an_alarm_is_armed_if_it_may_tell_somebody() {
-        let xml = "<R xmlns='x'><MetricAlarms>
-            <member><AlarmName>a</AlarmName><StateValue>OK</StateValue><ActionsEnabled>true</ActionsEnabled>
-              <AlarmActions><member>arn</member></AlarmActions></member>
-            <member><AlarmName>b</AlarmName><StateValue>ALARM</StateValue><ActionsEnabled>false</ActionsEnabled>
-              <AlarmActions/></member>
-            </MetricAlarms></R>";
-        let alarms = read_alarms(xml).unwrap();
-        assert_eq!((alarms[0].armed, alarms[0].actions), (true, 1));
-        assert_eq!((alarms[1].armed, alarms[1].actions, alarms[1].state.as_str()), (false, 0, "ALARM"));
+        let read = |armed: bool, actions: &Value| {
+            alarm(&json!({
+                "AlarmName": "a", "StateValue": "OK", "StateUpdatedTimestamp": 1_775_000_000.5,
+                "ActionsEnabled": armed, "AlarmActions": actions,
+            }))
+            .unwrap()
+        };
+        let armed = read(true, &json!(["arn"]));
+        assert_eq!((armed.armed, armed.actions), (true, 1));
+        assert_eq!(armed.since.as_deref(), Some("2026-03-31T23:33:20.000Z"));
+        assert_eq!((read(false, &json!([])).armed, read(false, &json!([])).actions), (false, 0));
     }
 
     #[test]
     fn the_latest_age_counts() {
-        let xml = "<R><Datapoints>
-            <member><Timestamp>2026-01-01T00:01:00Z</Timestamp><Maximum>61.0</Maximum></member>
-            <member><Timestamp>2026-01-01T00:00:00Z</Timestamp><Maximum>7.0</Maximum></member></Datapoints></R>";
-        assert_eq!(latest_maximum(xml), Some(61));
-        assert_eq!(latest_maximum("<R><Datapoints/></R>"), None);
+        let points = json!({ "Datapoints": [
+            { "Timestamp": 60.0, "Maximum": 61.0 }, { "Timestamp": 0, "Maximum": 7 },
+        ] });
+        assert_eq!(latest_maximum(&points), Some(61));
+        assert_eq!(latest_maximum(&json!({ "Datapoints": [] })), None);
     }
 }
