@@ -169,7 +169,7 @@ impl fmt::Display for Diagnosis {
         };
         writeln!(formatter, "{}", table(["", "check", "found"], self.findings.iter().map(row)))?;
         let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
-        write!(formatter, "\n{} faults, {} warnings", count(Verdict::Fault), count(Verdict::Warning))?;
+        write!(formatter, "\nfaults: {}, warnings: {}", count(Verdict::Fault), count(Verdict::Warning))?;
         for finding in self.findings.iter().filter(|finding| finding.verdict != Verdict::Fine) {
             if let Some(remedy) = &finding.remedy {
                 write!(formatter, "\n\n{}: {}\n  {remedy}", mark(finding.verdict), finding.check)?;
@@ -199,7 +199,7 @@ mod tests {
     fn each_fault_comes_with_its_remedy() {
         let text = diagnosis(vec![Finding::fault("alarms", "disarmed", "arm them")]).to_string();
         assert!(
-            text.contains("1 faults, 0 warnings") && text.contains("FAULT: alarms\n  arm them"),
+            text.contains("faults: 1, warnings: 0") && text.contains("FAULT: alarms\n  arm them"),
             "{text}"
         );
     }
