@@ -6,15 +6,15 @@ use backbone::stores::{DeadLetter, DeadLetters, SourceQueue, StoreError};
 
 use crate::outside::{Invocation, unavailable};
 use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE, attribute};
-use crate::settings::{PEER_DLQ_URL, RECEIPTS_DLQ_URL};
+use crate::settings::{EVENTS_DLQ_URL, PEER_DLQ_URL, RECEIPTS_DLQ_URL};
 
 impl DeadLetters for Invocation<'_> {
-    /// The body is the message's own, so that a redrive is a plain move; the reason travels beside it.
     async fn bury(&self, letter: &DeadLetter) -> Result<(), StoreError> {
         const OPERATION: &str = "bury";
         let queue_url = match letter.queue {
             SourceQueue::Receipts => RECEIPTS_DLQ_URL,
             SourceQueue::Peers => PEER_DLQ_URL,
+            SourceQueue::Events => EVENTS_DLQ_URL,
         };
         let as_sent = [(VERSION_ATTRIBUTE, &letter.version), (ORIGIN_PROXY_ATTRIBUTE, &letter.origin_proxy)];
         let as_sent: HashMap<_, _> = as_sent

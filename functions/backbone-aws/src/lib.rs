@@ -14,7 +14,9 @@ mod clients;
 mod connections_table;
 mod dead_letters;
 mod deliveries_table;
+mod events_queue;
 mod gateway;
+pub mod http_api;
 pub mod log;
 pub mod metrics;
 mod nonces_table;
@@ -25,6 +27,7 @@ mod receipt_items;
 mod receipts_queue;
 mod receipts_table;
 mod registry;
+mod revocations;
 pub mod settings;
 #[cfg(test)]
 mod stub;

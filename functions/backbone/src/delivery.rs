@@ -7,7 +7,7 @@ pub(crate) mod offer;
 mod one_receipt;
 mod peer;
 mod queued_message;
-mod retry;
+pub(crate) mod retry;
 mod turn;
 mod work;
 

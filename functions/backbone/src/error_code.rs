@@ -46,6 +46,14 @@ pub enum ErrorCode {
     ReceiptInvalidQuery,
     /// A look-up could not be answered.
     ReceiptReadFailed,
+    /// Events were posted by somebody else than the internal service.
+    EventsUnauthorized,
+    /// The posted events are larger than accepted.
+    EventsTooLarge,
+    /// What was posted are not events, or one of them is none.
+    EventsInvalidInput,
+    /// The queue did not take all events.
+    EventsQueueFailed,
     /// No such route.
     NotFound,
     /// Our own defect.
@@ -54,7 +62,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, for tests and documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::AuthMissingToken,
         Self::AuthInvalidScheme,
         Self::AuthDependencyUnavailable,
@@ -75,6 +83,10 @@ impl ErrorCode {
         Self::ReceiptQueueFailed,
         Self::ReceiptInvalidQuery,
         Self::ReceiptReadFailed,
+        Self::EventsUnauthorized,
+        Self::EventsTooLarge,
+        Self::EventsInvalidInput,
+        Self::EventsQueueFailed,
         Self::NotFound,
         Self::InternalServerError,
     ];
@@ -150,6 +162,16 @@ impl ErrorCode {
             }
             Self::ReceiptReadFailed => {
                 ("PROXY_RELAY_RECEIPT_READ_FAILED", 502, "The receipt could not be read; repeat the request")
+            }
+            Self::EventsUnauthorized => {
+                ("PROXY_EVENTS_UNAUTHORIZED", 401, "The credentials are not the internal service's")
+            }
+            Self::EventsTooLarge => ("PROXY_EVENTS_TOO_LARGE", 413, "The body is larger than 256 KiB"),
+            Self::EventsInvalidInput => {
+                ("PROXY_EVENTS_INVALID_INPUT", 400, "The body is not one to ten events of the registry")
+            }
+            Self::EventsQueueFailed => {
+                ("PROXY_EVENTS_QUEUE_FAILED", 502, "Not all events were queued; repeat the request")
             }
             Self::NotFound => ("PROXY_NOT_FOUND", 404, "There is nothing at this path"),
             Self::InternalServerError => ("INTERNAL_SERVER_ERROR", 500, "Internal Server Error"),

@@ -1,6 +1,7 @@
 //! What is counted: one enum, so that no metric name is a stray string.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A counted event. The name is the metric's name; the unit is a count unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,32 +86,76 @@ pub enum Metric {
     RateCountFailed,
     /// The registry could not be reached, and what was known before was used.
     RegistryStale,
+    /// An event of the registry has been handled.
+    EventHandled,
+    /// Events were posted, and SQS has them.
+    EventAccepted,
+    /// Events were posted with other credentials than those of the internal service, or with none.
+    EventsUnauthorized,
+    /// An agent's revocation was written that was not there before.
+    Revoked,
+    /// A token's revocation was written that was not there before.
+    TokenRevoked,
+    /// A session ended: its agent must authenticate with the registry again.
+    SessionEnded,
+    /// A socket was closed because its agent is revoked or its session has ended.
+    SocketCut,
+    /// A socket to be cut was not open yet; it is cut again.
+    CutRetried,
+    /// A cut of the reconciliation found a revoked agent with a socket: its event was lost or is late.
+    ReconcileCut,
+    /// The reconciliation could not learn the registry's keys or its revocation list, or could not go through the
+    /// connections.
+    ReconcileFailed,
+    /// The reconciliation ran out of time before it had looked at every connection.
+    ReconcileCutShort,
 }
 
-/// Counts of one invocation.
+/// A measured quantity. The name is the metric's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Measure {
+    /// From the moment the events queue had an event to the end of the socket that it cuts, in milliseconds.
+    TimeToCut,
+}
+
+/// Counts and measurements of one invocation.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<std::collections::BTreeMap<Metric, u64>>);
+pub struct Tally {
+    counts: Mutex<BTreeMap<Metric, u64>>,
+    measured: Mutex<BTreeMap<Measure, Vec<u64>>>,
+}
 
 impl Tally {
     /// Counts one `metric`.
     pub fn count(&self, metric: Metric) {
-        *self.counts().entry(metric).or_default() += 1;
+        *locked(&self.counts).entry(metric).or_default() += 1;
+    }
+
+    /// Adds one measurement, in milliseconds.
+    pub fn measure(&self, measure: Measure, value_ms: u64) {
+        locked(&self.measured).entry(measure).or_default().push(value_ms);
     }
 
     /// How often `metric` was counted.
     #[must_use]
     pub fn of(&self, metric: Metric) -> u64 {
-        self.counts().get(&metric).copied().unwrap_or_default()
+        locked(&self.counts).get(&metric).copied().unwrap_or_default()
     }
 
     /// All that was counted, by name, leaving nothing behind.
     #[must_use]
     pub fn take(&self) -> Vec<(Metric, u64)> {
-        std::mem::take(&mut *self.counts()).into_iter().collect()
+        std::mem::take(&mut *locked(&self.counts)).into_iter().collect()
     }
 
-    fn counts(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<Metric, u64>> {
-        // A panic while counting leaves the map whole: there is nothing to lose by going on.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// All that was measured, in milliseconds, by name, leaving nothing behind.
+    #[must_use]
+    pub fn take_measured(&self) -> Vec<(Measure, Vec<u64>)> {
+        std::mem::take(&mut *locked(&self.measured)).into_iter().collect()
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while counting leaves the map whole: there is nothing to lose by going on.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

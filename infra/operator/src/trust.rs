@@ -4,7 +4,7 @@ use std::fmt;
 
 use backbone::did::AgentDid;
 use backbone::home::ProxyOrigin;
-use backbone::stores::StoreError;
+use backbone::stores::{Revoking, StoreError, TrustChanges};
 use backbone::timestamp::to_iso;
 use backbone::trust::PairSide;
 use backbone_aws::settings::{Settings, SettingsError, TRUST_TABLE};
@@ -51,7 +51,8 @@ enum Action {
         #[arg(value_parser = agent_did)]
         other: AgentDid,
     },
-    /// Refuse an agent from its next request on. A socket that is open stays open.
+    /// Refuse an agent from its next request on. A socket that is open is cut by the next reconciliation, within five
+    /// minutes.
     Revoke {
         /// The agent's DID.
         #[arg(value_parser = agent_did)]
@@ -113,10 +114,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<String, Failure> {
             PairChange::Changed => format!("unpaired {one} and {other}"),
             PairChange::Unchanged => format!("{one} and {other} were not paired"),
         },
-        Action::Revoke { agent, reason } => {
-            invocation.revoke_agent(&agent, reason.as_deref()).await?;
-            format!("revoked {agent}")
-        }
+        Action::Revoke { agent, reason } => match invocation.revoke_agent(&agent, reason.as_deref()).await? {
+            Revoking::New => format!("revoked {agent}"),
+            Revoking::Known => format!("{agent} was revoked already"),
+        },
         Action::Allow { agent } => {
             invocation.allow_agent(&agent).await?;
             format!("{agent} is not revoked")

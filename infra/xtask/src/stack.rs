@@ -67,6 +67,9 @@ impl Stack {
             }
             Ok(())
         })?;
+        steps::run("reconcile with the registry", || {
+            [Some(home), peer].into_iter().flatten().try_for_each(|site| deployment::reconcile(with, site))
+        })?;
 
         let description = run.file("stack.json");
         fs::write(&description, described.to_string())
@@ -106,6 +109,7 @@ fn describe(ports: &Ports, site: Site, outputs: &Outputs, iam: Iam) -> Result<Va
         "proxyUrl": site.origin(),
         "registryUrl": origin(ports.registry),
         "httpApiUrl": outputs.get("HttpApiUrl")?,
+        "internalService": { "id": deployment::INTERNAL_SERVICE.0, "secret": deployment::INTERNAL_SERVICE.1 },
         "webSocketUrl": outputs.get("WebSocketUrl")?,
         "outputs": all,
     }))

@@ -64,7 +64,8 @@ pub(super) fn check(
     now_ms: u64,
 ) -> Result<(), PeerRefusal> {
     match message.queue {
-        SourceQueue::Receipts => return Ok(()),
+        // Events are no receipts, wherever they are; what is on that queue is this stack's own.
+        SourceQueue::Receipts | SourceQueue::Events => return Ok(()),
         SourceQueue::Peers => {}
     }
     let named = message.origin_proxy.as_deref().and_then(ProxyOrigin::parse);

@@ -14,6 +14,8 @@ pub enum SourceQueue {
     Receipts,
     /// The peer queue: other accounts write to it, and nothing that it says is taken on trust.
     Peers,
+    /// The events queue: the registry writes to it, and whoever may post events.
+    Events,
 }
 
 /// The receipts queue, and what is handled beside it.

@@ -115,3 +115,14 @@ fn a_seed_makes_everything_repeatable() {
     let other = Agents::new("http://127.0.0.1:4600", Entropy::from_seed("other"));
     assert_ne!(first.0.keys(), other.keys());
 }
+
+#[test]
+fn an_ended_session_leaves_the_passport_as_it_is() {
+    let (mut agents, agent) = register();
+    agents.end_session(&agent.agent_did).unwrap();
+    assert!(!agents.is_valid_session(&agent.agent_did, &agent.jti, &agent.access_token));
+    assert_eq!(agents.crl(NOW_MS), None);
+    assert_eq!(agents.end_session("did:cdi:127.0.0.1:agent:nobody"), Err(Rejected::UnknownAgent));
+    let renewed = agents.reissue(&agent.agent_did, NOW_MS).unwrap();
+    assert!(agents.is_valid_session(&agent.agent_did, &renewed.jti, &renewed.access_token));
+}
