@@ -19,6 +19,7 @@ use crate::peers;
 use crate::planted::Bug;
 use crate::queue::Content;
 use crate::recipients::{self, Mood};
+use crate::registry_events;
 use crate::rng::Rng;
 use crate::traffic::{self, Cast};
 use crate::world::{BEGIN_MS, World};
@@ -86,6 +87,11 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, traced: bool) -> Report {
     if profile.junk {
         sim.spawn(traffic::inject_junk(sim.clone(), faults_end_ms));
     }
+    if profile.revocations {
+        sim.spawn(registry_events::poll(sim.clone()));
+        sim.spawn(registry_events::poll(sim.clone()));
+        sim.spawn(registry_events::reconcile(sim.clone()));
+    }
     if profile.redrives {
         sim.spawn(traffic::redrive(sim.clone(), faults_end_ms));
     }
@@ -118,7 +124,8 @@ fn start_connectors(sim: &Sim, sender: &AgentDid, profile: &Profile, faults_end_
         sim.spawn(connectors::live(sim.clone(), sender.clone(), second));
     }
     if let Some(after_ms) = revoked_after_ms {
-        sim.spawn(traffic::revoke(sim.clone(), sender.clone(), after_ms));
+        let is_told = sim.with(|world| world.rng.chance(800));
+        sim.spawn(registry_events::revoke(sim.clone(), sender.clone(), after_ms, is_told));
     }
 }
 
@@ -142,7 +149,7 @@ pub(crate) fn settle(sim: &Sim, faults_end_ms: u64) -> Report {
         check_everybody_was_told(world);
         check_ends(world);
         check_last_words(world);
-        traffic::check_revoked(world);
+        registry_events::check_revoked(world);
         world.check_deliveries_settled();
         Report {
             violations: std::mem::take(&mut world.ledger.violations),

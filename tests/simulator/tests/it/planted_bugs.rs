@@ -69,4 +69,8 @@ found! {
     ack_removes_anothers: AckRemovesAnothers by NothingIsLost;
     give_up_is_not_buried: GiveUpIsNotBuried by NothingIsLost;
     turns_are_not_noted: TurnsAreNotNoted by RepetitionsAreAlike;
+    revocation_is_not_written: RevocationIsNotWritten by RevokedIsCut, NewerSocketSurvives;
+    connection_is_read_first: ConnectionIsReadFirst by RevokedIsCut;
+    opening_counts_as_cut: OpeningCountsAsCut by RevokedIsCut, NewerSocketSurvives;
+    list_is_ignored: ListIsIgnored by RevokedIsCut;
 }
