@@ -10,6 +10,7 @@ mod front_door_load;
 mod held_mailbox;
 mod mailbox_rows;
 mod offline_sender;
+mod one_of_many;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -41,6 +42,8 @@ struct Scale {
     receipts_interrupted: usize,
     /// Receipts that wait for a sender while one more is recorded.
     receipts_held: usize,
+    /// Sockets of which one is cut.
+    connections: usize,
 }
 
 impl Scale {
@@ -51,6 +54,7 @@ impl Scale {
         receipts_offline: 500,
         receipts_interrupted: 200,
         receipts_held: 2_000,
+        connections: 100,
     };
     const LONG: Self = Self {
         receipts_under_kills: 10_000,
@@ -59,6 +63,7 @@ impl Scale {
         receipts_offline: 10_000,
         receipts_interrupted: 1_000,
         receipts_held: 100_000,
+        connections: 1_000,
     };
 
     fn of_this_run() -> Self {

@@ -1,11 +1,15 @@
-//! Agents to test with.
+//! Agents to test with, and what is left of messages that nobody understands.
+
+use std::collections::HashMap;
 
 mod told;
 
 use acceptance::connector::{Connector, Receipt, SignedRequest, Status};
+use acceptance::eventually::eventually;
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
 use acceptance::stamp;
+use aws_sdk_sqs::types::MessageAttributeValue;
 use serde_json::{Value, json};
 
 pub(crate) use self::told::Told;
@@ -56,6 +60,33 @@ impl Duo {
             reason: reason.map(str::to_owned),
         }
     }
+}
+
+/// Waits for the message with this body in a dead-letter queue; its attributes.
+pub(crate) async fn dead_letter(
+    stack: &Stack,
+    queue_url: &str,
+    body: &str,
+) -> HashMap<String, MessageAttributeValue> {
+    let sqs = stack.sqs();
+    eventually("the dead letter", async || {
+        let page = sqs
+            .receive_message()
+            .queue_url(queue_url)
+            .max_number_of_messages(10)
+            .visibility_timeout(1)
+            .message_attribute_names("All")
+            .send()
+            .await
+            .map_err(|problem| format!("{problem:?}"))?;
+        let seen = page.messages().len();
+        let mut letters = page.messages.unwrap_or_default().into_iter();
+        let found = letters.find(|letter| letter.body() == Some(body));
+        found
+            .map(|letter| letter.message_attributes.unwrap_or_default())
+            .ok_or_else(|| format!("{seen} other dead letters"))
+    })
+    .await
 }
 
 /// A request as API Gateway hands it to a function.

@@ -44,6 +44,10 @@ fn every_function_gets_exactly_the_variables_that_its_code_asks_for() {
         ("ConnectionFunction", connection::SETTINGS.to_vec()),
         ("ReceiptFunction", [&receipt::SETTINGS[..], &receipt::OPTIONAL_SETTINGS].concat()),
         ("ConsumerFunction", [&consumer::SETTINGS[..], &consumer::OPTIONAL_SETTINGS].concat()),
+        (
+            "RegistryEventsFunction",
+            [&registry_events::SETTINGS[..], &registry_events::OPTIONAL_SETTINGS].concat(),
+        ),
     ];
     let functions: Vec<_> = of_type(&template, "AWS::Serverless::Function").collect();
     assert_eq!(functions.len(), asked.len());
@@ -108,21 +112,40 @@ fn routes_that_answer_have_a_route_response_on_aws() {
 #[test]
 fn what_only_aws_would_refuse_is_right() {
     let template = template();
-    let invoked = ["Authorizer", "Connection", "Receipt"].map(|name| format!("{name}Function"));
+    let invoked =
+        ["Authorizer", "Connection", "Receipt", "RegistryEvents"].map(|name| format!("{name}Function"));
     let permitted: BTreeSet<_> = of_type(&template, "AWS::Lambda::Permission")
         .map(|(_, properties)| untagged(&properties["FunctionName"]).as_str().unwrap().to_owned())
         .collect();
     assert_eq!(permitted, BTreeSet::from(invoked));
     let default = |parameter: &str| template["Parameters"][parameter]["Default"].as_u64().unwrap();
     assert!(default("QueueVisibilitySeconds") >= 6 * default("ConsumerTimeoutSeconds"));
+    assert!(default("EventsVisibilitySeconds") >= 6 * default("RegistryEventsTimeoutSeconds"));
     assert!(default("QueueMaxReceives") > u64::from(backbone::limits::RECEIVES_BEFORE_MAILBOX));
     assert!(default("ConnectionLeaseSeconds") > 7_200, "API Gateway ends a connection after two hours");
-    let sources = &template["Resources"]["ConsumerFunction"]["Properties"]["Events"];
-    assert_eq!(names(sources), BTreeSet::from(["PeerReceipts", "Receipts"]));
-    for (name, source) in sources.as_mapping().unwrap() {
-        let types = &source["Properties"]["FunctionResponseTypes"];
-        assert_eq!(types[0].as_str(), Some("ReportBatchItemFailures"), "{name:?}");
+    for (function, name) in [
+        ("ConsumerFunction", "Receipts"),
+        ("ConsumerFunction", "PeerReceipts"),
+        ("RegistryEventsFunction", "Events"),
+    ] {
+        let types = &template["Resources"][function]["Properties"]["Events"][name]["Properties"]["FunctionResponseTypes"];
+        assert_eq!(types[0].as_str(), Some("ReportBatchItemFailures"), "{function} {name}");
     }
+}
+
+/// MiniStack tells nobody of its stacks, so only the template can show that a deployment is followed by a look at the
+/// registry.
+#[test]
+fn the_registry_is_looked_at_after_a_deployment_and_then_every_five_minutes() {
+    let template = template();
+    let events = &template["Resources"]["RegistryEventsFunction"]["Properties"]["Events"];
+    assert_eq!(events["Reconcile"]["Properties"]["Schedule"].as_str(), Some("rate(5 minutes)"));
+    let pattern = &events["Deployed"]["Properties"]["Pattern"];
+    assert_eq!(pattern["detail-type"][0].as_str(), Some("CloudFormation Stack Status Change"));
+    assert_eq!(untagged(&pattern["detail"]["stack-id"][0]).as_str(), Some("AWS::StackId"));
+    let statuses = pattern["detail"]["status-details"]["status"].as_sequence().unwrap();
+    let statuses: Vec<_> = statuses.iter().filter_map(Value::as_str).collect();
+    assert_eq!(statuses, ["CREATE_COMPLETE", "UPDATE_COMPLETE"]);
 }
 
 /// The local AWS has no TLS, and `CloudFormation` lets one policy of a queue replace another without a word.

@@ -2,7 +2,8 @@
 //!
 //! [`connector`] is a Clawdentity connector written from the wire contract alone. It shares no code with the
 //! functions it talks to, so a mistake made there is not made here too. [`stack`] describes the running local stack,
-//! [`registry_client`] and [`admin_api`] reach the parts of it that a connector does not, [`fault_proxy`] fails between
+//! [`registry_client`] and [`admin_api`] reach the parts of it that a connector does not, [`registry_event`] is what a
+//! registry publishes, [`fault_proxy`] fails between
 //! us and it, [`load`] makes many receipts, and [`eventually`] waits.
 
 pub mod admin_api;
@@ -11,5 +12,6 @@ pub mod eventually;
 pub mod fault_proxy;
 pub mod load;
 pub mod registry_client;
+pub mod registry_event;
 pub mod stack;
 pub mod stamp;
