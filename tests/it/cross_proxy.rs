@@ -9,7 +9,7 @@ use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use serde_json::{Value, json};
 
-use crate::fixture::{Duo, http_event};
+use crate::fixture::{Duo, dead_letter, http_event, text};
 
 /// An account that is nobody's peer.
 const STRANGER: &str = "333333333333";
@@ -249,34 +249,6 @@ fn now(receipt: &Receipt) -> String {
 
 fn peer_queue(stack: &Stack) -> acceptance::stack::Queue {
     acceptance::stack::Queue::new(stack.sqs(), &stack.outputs.peer_queue_url)
-}
-
-/// Waits for the dead letter whose body contains `part`.
-async fn dead_letter(stack: &Stack, queue_url: &str, part: &str) -> Message {
-    let sqs = stack.sqs();
-    eventually("the dead letter", async || {
-        let page = sqs
-            .receive_message()
-            .queue_url(queue_url)
-            .max_number_of_messages(10)
-            .visibility_timeout(1)
-            .message_attribute_names("All")
-            .send()
-            .await
-            .map_err(|problem| format!("{problem:?}"))?;
-        let seen = page.messages().len();
-        let found = page
-            .messages
-            .unwrap_or_default()
-            .into_iter()
-            .find(|message| message.body().is_some_and(|body| body.contains(part)));
-        found.ok_or_else(|| format!("{seen} other dead letters"))
-    })
-    .await
-}
-
-fn text(letter: &Message, name: &str) -> String {
-    letter.message_attributes().unwrap()[name].string_value().unwrap().to_owned()
 }
 
 /// Waits until a function has counted a metric.

@@ -11,6 +11,7 @@ mod heartbeats;
 mod held_mailbox;
 mod mailbox_rows;
 mod offline_sender;
+mod one_of_many;
 mod rollover;
 
 use std::collections::BTreeSet;
@@ -46,6 +47,8 @@ struct Scale {
     /// How long the front door lets a socket live, in milliseconds. A connector that dies within 30 s of a drain three
     /// times in five minutes is taken for one that dies of receipts, so in shorter lives not every one may see a drain.
     life_ms: u64,
+    /// Sockets of which one is cut.
+    connections: usize,
 }
 
 impl Scale {
@@ -57,6 +60,7 @@ impl Scale {
         receipts_interrupted: 200,
         receipts_held: 2_000,
         life_ms: 2_500,
+        connections: 100,
     };
     const LONG: Self = Self {
         receipts_under_kills: 10_000,
@@ -66,6 +70,7 @@ impl Scale {
         receipts_interrupted: 1_000,
         receipts_held: 100_000,
         life_ms: 35_000,
+        connections: 1_000,
     };
 
     fn of_this_run() -> Self {

@@ -1,11 +1,13 @@
-//! Agents to test with.
+//! Agents to test with, and what is left of messages that nobody understands.
 
 mod told;
 
 use acceptance::connector::{Connector, Receipt, SignedRequest, Status};
+use acceptance::eventually::eventually;
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
 use acceptance::stamp;
+use aws_sdk_sqs::types::Message;
 use serde_json::{Value, json};
 
 pub(crate) use self::told::Told;
@@ -56,6 +58,35 @@ impl Duo {
             reason: reason.map(str::to_owned),
         }
     }
+}
+
+/// Waits for the dead letter whose body contains `part`. It stays where it is.
+pub(crate) async fn dead_letter(stack: &Stack, queue_url: &str, part: &str) -> Message {
+    let sqs = stack.sqs();
+    eventually("the dead letter", async || {
+        let page = sqs
+            .receive_message()
+            .queue_url(queue_url)
+            .max_number_of_messages(10)
+            .visibility_timeout(1)
+            .message_attribute_names("All")
+            .send()
+            .await
+            .map_err(|problem| format!("{problem:?}"))?;
+        let seen = page.messages().len();
+        let found = page
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .find(|message| message.body().is_some_and(|body| body.contains(part)));
+        found.ok_or_else(|| format!("{seen} other dead letters"))
+    })
+    .await
+}
+
+/// An attribute of a dead letter.
+pub(crate) fn text(letter: &Message, name: &str) -> String {
+    letter.message_attributes().unwrap()[name].string_value().unwrap().to_owned()
 }
 
 /// A request as API Gateway hands it to a function.

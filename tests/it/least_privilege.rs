@@ -6,8 +6,9 @@
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use acceptance::admin_api::AdminApi;
-use acceptance::connector::{OnDelivery, Status};
+use acceptance::connector::{End, OnDelivery, Status};
 use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::registry_event::revoked;
 use acceptance::stamp;
 use backbone::stores::Kept;
 use futures_util::FutureExt;
@@ -153,4 +154,30 @@ async fn each_permission_on_deliveries_is_needed() {
     acknowledge();
     told.is_done().await;
     assert_eq!(session.end(), None);
+}
+
+#[tokio::test]
+async fn a_revocation_waits_in_its_queue_for_each_permission() {
+    for sid in ["ChangeTrust", "GoThroughConnections", "CutConnections"] {
+        let duo = Duo::paired().await;
+        let session = duo.sender.connect().await.unwrap();
+        session.acknowledged_heartbeat(PATIENCE).await.unwrap();
+        let (api, since_ms) = (AdminApi::of(&duo.stack), stamp::now_ms());
+        let reduced = Reduced::without(&duo, "registry-events", sid).await;
+        let refused_cut = async {
+            let event = revoked(duo.sender.did(), "agent_revoked").to_string();
+            duo.stack.events_queue().send(&event).await.unwrap();
+            eventually("an event that was not handled", async || {
+                let function = &duo.stack.outputs.registry_events_function;
+                let lines = api.log_lines(function, since_ms).await.unwrap();
+                let refused = lines.iter().any(|line| line.contains("an event was not handled"));
+                refused.then_some(()).ok_or_else(|| "no such line".to_owned())
+            })
+            .await;
+            assert_eq!(session.end(), None, "{sid}");
+        };
+        reduced.during(refused_cut).await;
+        let end = session.ended(PATIENCE).await.unwrap();
+        assert!(matches!(end, End::Closed { .. }), "{sid}: {end:?}");
+    }
 }

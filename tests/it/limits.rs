@@ -50,7 +50,11 @@ async fn an_idle_socket_is_closed_and_what_comes_meanwhile_waits() {
     .await;
     let receipt = duo.receipt(Status::DeadLettered, Some("while away"));
     assert_eq!(duo.recipient.post_receipt(&receipt).await.unwrap().status, 202);
-    duo.stack.receipts_queue().drained().await.unwrap();
+    eventually("a stored receipt", async || {
+        let answer = duo.sender.get_receipt(&receipt.request_id, duo.recipient.did()).await.unwrap();
+        if answer.status == 200 { Ok(()) } else { Err(answer.body) }
+    })
+    .await;
     let mut session = duo.sender.connect().await.unwrap();
     let received = session.next_receipt(PATIENCE).await.unwrap();
     assert_eq!(received.frame.original_frame_id, receipt.request_id);

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
+mod contracts;
+mod correlation;
 mod cross_proxy;
 mod deliveries;
 mod endurance;
@@ -10,9 +12,15 @@ mod least_privilege;
 mod limits;
 mod local_aws;
 mod local_page;
+mod logs;
 mod negatives;
 mod no_calls;
+mod operations;
+mod operator;
+mod outage;
 mod receipt_path;
+mod registry_events;
+mod revocation;
 mod sdk_faults;
 mod sockets;
 mod store_contracts;

@@ -7,11 +7,11 @@ use acceptance::connector::frame_rules;
 use acceptance::stamp;
 use backbone::metrics::Tally;
 use backbone_aws::Aws;
+use backbone_aws::http_api::HttpEvent;
 use backbone_aws::settings::{self, Settings};
 use connection::handler::ConnectionFunction;
 use connection::socket_event::SocketEvent;
 use receipt::handler::ReceiptFunction;
-use receipt::http_event::HttpEvent;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

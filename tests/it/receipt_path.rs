@@ -5,7 +5,7 @@ use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stamp;
 use serde_json::json;
 
-use crate::fixture::Duo;
+use crate::fixture::{Duo, dead_letter, text};
 
 async fn arrives(session: &mut Session, receipt: &Receipt) -> ReceivedReceipt {
     let received = session.next_receipt(PATIENCE).await.unwrap();
@@ -124,25 +124,8 @@ async fn what_can_never_be_handled_is_kept_with_its_reason() {
     let duo = Duo::paired().await;
     let body = format!("no receipt {}", stamp::new_ulid());
     duo.stack.receipts_queue().send(&body).await.unwrap();
-    let sqs = duo.stack.sqs();
-    let letter = eventually("the dead letter", async || {
-        let page = sqs
-            .receive_message()
-            .queue_url(&duo.stack.outputs.receipts_dlq_url)
-            .max_number_of_messages(10)
-            .visibility_timeout(1)
-            .message_attribute_names("All")
-            .send()
-            .await
-            .map_err(|problem| format!("{problem:?}"))?;
-        let seen = page.messages().len();
-        let found =
-            page.messages.unwrap_or_default().into_iter().find(|message| message.body() == Some(&body));
-        found.ok_or_else(|| format!("{seen} other dead letters"))
-    })
-    .await;
-    let attributes = letter.message_attributes().unwrap();
-    let text = |name: &str| attributes[name].string_value().unwrap().to_owned();
+    let letter = dead_letter(&duo.stack, &duo.stack.outputs.receipts_dlq_url, &body).await;
+    let text = |name: &str| text(&letter, name);
     assert_eq!((text("reasonCode").as_str(), text("receiveCount").as_str()), ("not_json", "1"));
     assert!(!text("reason").contains("no receipt"), "a reason never quotes the body");
     assert!(text("firstSeenAt").parse::<u64>().unwrap() > 0);

@@ -9,13 +9,18 @@ use serde_yaml_ng::Value;
 /// What the template gives every function, and what Lambda or a user may add.
 const GLOBAL: [&str; 3] = ["ENVIRONMENT", "LOG_LEVEL", "BACKBONE_VERSION"];
 
-fn template() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+/// The text of a file of the repository.
+pub(crate) fn repository_file(path: &str) -> String {
+    let path = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|problem| panic!("{path}: {problem}"))
+}
+
+pub(crate) fn template() -> Value {
+    serde_yaml_ng::from_str(&repository_file("template.yaml")).unwrap()
 }
 
 /// A value without the tag (`!Ref`, `!GetAtt` …) that it may carry.
-fn untagged(value: &Value) -> &Value {
+pub(crate) fn untagged(value: &Value) -> &Value {
     if let Value::Tagged(tagged) = value { &tagged.value } else { value }
 }
 
@@ -26,7 +31,7 @@ fn resources(template: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
         .map(|(id, resource)| (id.as_str().unwrap(), resource["Type"].as_str().unwrap(), resource))
 }
 
-fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+pub(crate) fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
     resources(template)
         .filter(move |(_, found, _)| *found == kind)
         .map(|(id, _, resource)| (id, &resource["Properties"]))
@@ -46,6 +51,10 @@ fn every_function_gets_exactly_the_variables_that_its_code_asks_for() {
         ("ConnectionFunction", connection::SETTINGS.to_vec()),
         ("ReceiptFunction", [&receipt::SETTINGS[..], &receipt::OPTIONAL_SETTINGS].concat()),
         ("ConsumerFunction", [&consumer::SETTINGS[..], &consumer::OPTIONAL_SETTINGS].concat()),
+        (
+            "RegistryEventsFunction",
+            [&registry_events::SETTINGS[..], &registry_events::OPTIONAL_SETTINGS].concat(),
+        ),
     ];
     let functions: Vec<_> = of_type(&template, "AWS::Serverless::Function").collect();
     assert_eq!(functions.len(), asked.len());
@@ -110,21 +119,40 @@ fn routes_that_answer_have_a_route_response_on_aws() {
 #[test]
 fn what_only_aws_would_refuse_is_right() {
     let template = template();
-    let invoked = ["Authorizer", "Connection", "Receipt"].map(|name| format!("{name}Function"));
+    let invoked =
+        ["Authorizer", "Connection", "Receipt", "RegistryEvents"].map(|name| format!("{name}Function"));
     let permitted: BTreeSet<_> = of_type(&template, "AWS::Lambda::Permission")
         .map(|(_, properties)| untagged(&properties["FunctionName"]).as_str().unwrap().to_owned())
         .collect();
     assert_eq!(permitted, BTreeSet::from(invoked));
     let default = |parameter: &str| template["Parameters"][parameter]["Default"].as_u64().unwrap();
     assert!(default("QueueVisibilitySeconds") >= 6 * default("ConsumerTimeoutSeconds"));
+    assert!(default("EventsVisibilitySeconds") >= 6 * default("RegistryEventsTimeoutSeconds"));
     assert!(default("QueueMaxReceives") > u64::from(backbone::limits::RECEIVES_BEFORE_MAILBOX));
     assert!(default("ConnectionLeaseSeconds") > 7_200, "API Gateway ends a connection after two hours");
-    let sources = &template["Resources"]["ConsumerFunction"]["Properties"]["Events"];
-    assert_eq!(names(sources), BTreeSet::from(["PeerReceipts", "Receipts"]));
-    for (name, source) in sources.as_mapping().unwrap() {
-        let types = &source["Properties"]["FunctionResponseTypes"];
-        assert_eq!(types[0].as_str(), Some("ReportBatchItemFailures"), "{name:?}");
+    for (function, name) in [
+        ("ConsumerFunction", "Receipts"),
+        ("ConsumerFunction", "PeerReceipts"),
+        ("RegistryEventsFunction", "Events"),
+    ] {
+        let types = &template["Resources"][function]["Properties"]["Events"][name]["Properties"]["FunctionResponseTypes"];
+        assert_eq!(types[0].as_str(), Some("ReportBatchItemFailures"), "{function} {name}");
     }
+}
+
+/// MiniStack tells nobody of its stacks, so only the template can show that a deployment is followed by a look at the
+/// registry.
+#[test]
+fn the_registry_is_looked_at_after_a_deployment_and_then_every_five_minutes() {
+    let template = template();
+    let events = &template["Resources"]["RegistryEventsFunction"]["Properties"]["Events"];
+    assert_eq!(events["Reconcile"]["Properties"]["Schedule"].as_str(), Some("rate(5 minutes)"));
+    let pattern = &events["Deployed"]["Properties"]["Pattern"];
+    assert_eq!(pattern["detail-type"][0].as_str(), Some("CloudFormation Stack Status Change"));
+    assert_eq!(untagged(&pattern["detail"]["stack-id"][0]).as_str(), Some("AWS::StackId"));
+    let statuses = pattern["detail"]["status-details"]["status"].as_sequence().unwrap();
+    let statuses: Vec<_> = statuses.iter().filter_map(Value::as_str).collect();
+    assert_eq!(statuses, ["CREATE_COMPLETE", "UPDATE_COMPLETE"]);
 }
 
 /// The local AWS has no TLS, and `CloudFormation` lets one policy of a queue replace another without a word.

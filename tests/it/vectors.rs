@@ -14,12 +14,13 @@ use backbone::frame::ClientFrame;
 use backbone::front_door::FrontDoor;
 use backbone::home::KnownHomes;
 use backbone::metrics::Tally;
+use backbone::stores::TrustChanges as _;
 use backbone::trust::PairSide;
 use backbone_aws::Aws;
 use backbone_aws::auth_policy::auth_policy;
+use backbone_aws::http_api::HttpEvent;
 use backbone_aws::settings::{self, Settings};
 use receipt::handler::ReceiptFunction;
-use receipt::http_event::HttpEvent;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -192,7 +193,7 @@ impl World {
             let _ = operator.put_pair(&side(one), &side(other)).await.unwrap();
         }
         for revoked in &context.trust_revoked_agent_dids {
-            operator.revoke_agent(&did(revoked), None).await.unwrap();
+            let _ = operator.revoke_agent(&did(revoked), None).await.unwrap();
         }
     }
 

@@ -99,6 +99,15 @@ impl RegistryClient {
         self.post("/dev/agents/revoke", &json!({"agentDid": agent_did})).await.map(drop)
     }
 
+    /// Ends an agent's session, as its owner does.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`].
+    pub async fn end_session(&self, agent_did: &str) -> Result<(), RegistryError> {
+        self.post("/dev/agents/end-session", &json!({"agentDid": agent_did})).await.map(drop)
+    }
+
     /// Switches one endpoint out of order, or back.
     ///
     /// # Errors

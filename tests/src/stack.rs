@@ -1,5 +1,6 @@
 //! The running local stack, as `cargo xtask` describes it to the tests.
 
+mod command_line;
 mod door;
 mod operator;
 mod private_table;
@@ -12,6 +13,7 @@ use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use serde::Deserialize;
 
+pub use self::command_line::{Description, Ended};
 pub use self::door::DoorError;
 pub use self::operator::OperatorError;
 pub use self::private_table::{PrivateTable, TableKeys};
@@ -49,10 +51,20 @@ pub struct Stack {
     pub http_api_url: String,
     /// The WebSocket API's stage without the front door.
     pub web_socket_url: String,
+    /// Who may post events.
+    pub internal_service: InternalService,
     /// What the template puts out.
     pub outputs: Outputs,
     /// The stack in another account with which this one exchanges receipts, if there is one.
     pub peer: Option<Box<Stack>>,
+}
+
+/// The credentials of the service that may post events.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "both are what their names say")]
+pub struct InternalService {
+    pub id: String,
+    pub secret: String,
 }
 
 /// The outputs of the template that tests use.
@@ -68,6 +80,8 @@ pub struct Outputs {
     pub receipts_queue_arn: String,
     pub receipts_dlq_url: String,
     pub receipts_dlq_arn: String,
+    pub events_queue_url: String,
+    pub events_dlq_url: String,
     pub peer_queue_url: String,
     pub peer_queue_arn: String,
     pub peer_dlq_url: String,
@@ -80,6 +94,7 @@ pub struct Outputs {
     pub connection_function: String,
     pub receipt_function: String,
     pub consumer_function: String,
+    pub registry_events_function: String,
 }
 
 /// There is no usable description of a stack.
@@ -157,6 +172,12 @@ impl Stack {
     #[must_use]
     pub fn receipts_queue(&self) -> Queue {
         Queue::new(self.sqs(), &self.outputs.receipts_queue_url)
+    }
+
+    /// The events queue.
+    #[must_use]
+    pub fn events_queue(&self) -> Queue {
+        Queue::new(self.sqs(), &self.outputs.events_queue_url)
     }
 
     /// Where receipts go that cannot be handled.

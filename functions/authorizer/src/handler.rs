@@ -11,7 +11,7 @@ use backbone::auth::{
 };
 use backbone::error_chain::ErrorChain;
 use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
-use backbone::metrics::{Metric, Tally};
+use backbone::metrics::Tally;
 use backbone::stores::{Clock, NonceStore, Registry, TrustStore};
 use backbone_aws::auth_policy::auth_policy;
 use backbone_aws::front_door::front_door;
@@ -19,6 +19,7 @@ use backbone_aws::settings::{CONNECT_PATHS, Settings, SettingsError};
 use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 /// All that this function needs from outside.
 pub trait Outside: TrustStore + NonceStore + Registry + Clock + Sync {}
@@ -102,17 +103,28 @@ impl AuthorizerFunction {
         correlation_id: &str,
         tally: &Tally,
     ) -> Result<AuthorizerAnswer, AuthorizerFailure> {
+        // An error's span, so that no level of logging leaves the id out.
+        let span = tracing::error_span!("handshake", correlation.id = correlation_id);
+        self.decide(outside, event, correlation_id, tally).instrument(span).await
+    }
+
+    async fn decide<O: Outside>(
+        &self,
+        outside: &O,
+        event: &AuthorizerEvent,
+        correlation_id: &str,
+        tally: &Tally,
+    ) -> Result<AuthorizerAnswer, AuthorizerFailure> {
         match self.authenticate(outside, event, tally).await {
             Ok(caller) => {
-                tracing::debug!(correlation.id = correlation_id, agent.did = %caller.agent(), "let an agent in");
+                tracing::debug!(agent.did = %caller.agent(), "let an agent in");
                 let agent = caller.agent().as_str();
                 let context = json!({ "agentDid": agent, "correlationId": correlation_id });
                 Ok(answer("Allow", agent, &event.method_arn, context))
             }
             Err(refusal) => {
-                tally.count(Metric::RequestRefused);
+                tally.refuse(refusal.code());
                 tracing::warn!(
-                    correlation.id = correlation_id,
                     error.code = refusal.code().as_str(),
                     "refused a handshake: {}",
                     ErrorChain(&refusal)

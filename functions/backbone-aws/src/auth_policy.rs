@@ -14,8 +14,6 @@ use crate::settings::{
 /// If a setting cannot be used.
 pub fn auth_policy(settings: &Settings) -> Result<Policy, SettingsError> {
     let unusable = |name, expected| SettingsError::Unusable { name, expected };
-    let issuer = Issuer::parse(settings.text(REGISTRY_URL)?)
-        .ok_or(unusable(REGISTRY_URL, "an origin such as https://registry.clawdentity.com"))?;
     let stale = match settings.text(CRL_STALE_BEHAVIOR)? {
         "fail-open" => StaleBehavior::FailOpen,
         "fail-closed" => StaleBehavior::FailClosed,
@@ -23,9 +21,20 @@ pub fn auth_policy(settings: &Settings) -> Result<Policy, SettingsError> {
     };
     let requests_per_minute = settings.number(AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE)?;
     Ok(Policy {
-        issuer,
+        issuer: issuer(settings)?,
         stale,
         crl_age_ms_max: settings.number(CRL_MAX_AGE_MS)?,
         requests_per_minute: u32::try_from(requests_per_minute).unwrap_or(u32::MAX),
     })
+}
+
+/// Reads which registry vouches for agents.
+///
+/// # Errors
+///
+/// If the setting cannot be used.
+pub fn issuer(settings: &Settings) -> Result<Issuer, SettingsError> {
+    let expected = "an origin such as https://registry.clawdentity.com";
+    let unusable = SettingsError::Unusable { name: REGISTRY_URL, expected };
+    Issuer::parse(settings.text(REGISTRY_URL)?).ok_or(unusable)
 }

@@ -6,15 +6,15 @@ use backbone::stores::{DeadLetter, DeadLetters, SourceQueue, StoreError};
 
 use crate::outside::{Invocation, unavailable};
 use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE, attribute};
-use crate::settings::{PEER_DLQ_URL, RECEIPTS_DLQ_URL};
+use crate::settings::{EVENTS_DLQ_URL, PEER_DLQ_URL, RECEIPTS_DLQ_URL};
 
 impl DeadLetters for Invocation<'_> {
-    /// The body is the message's own, so that a redrive is a plain move; the reason travels beside it.
     async fn bury(&self, letter: &DeadLetter) -> Result<(), StoreError> {
         const OPERATION: &str = "bury";
         let queue_url = match letter.queue {
             SourceQueue::Receipts => RECEIPTS_DLQ_URL,
             SourceQueue::Peers => PEER_DLQ_URL,
+            SourceQueue::Events => EVENTS_DLQ_URL,
         };
         let as_sent = [(VERSION_ATTRIBUTE, &letter.version), (ORIGIN_PROXY_ATTRIBUTE, &letter.origin_proxy)];
         let as_sent: HashMap<_, _> = as_sent
@@ -29,7 +29,7 @@ impl DeadLetters for Invocation<'_> {
             .queue_url(self.setting(OPERATION, queue_url)?)
             .message_body(&letter.body)
             .set_message_attributes(Some(as_sent))
-            .message_attributes("reasonCode", attribute(letter.reason_code))
+            .message_attributes("reasonCode", attribute(letter.reason_code.as_str()))
             .message_attributes("reason", attribute(&letter.reason))
             .message_attributes("receiveCount", attribute(letter.receive_count.to_string()))
             .message_attributes("originalMessageId", attribute(&letter.original_message_id))
@@ -42,6 +42,7 @@ impl DeadLetters for Invocation<'_> {
 
 #[cfg(test)]
 mod tests {
+    use backbone::reason_code::ReasonCode;
     use serde_json::json;
 
     use super::*;
@@ -53,7 +54,7 @@ mod tests {
             origin_proxy: origin_proxy.map(str::to_owned),
             body: "nonsense".to_owned(),
             version: Some("2".to_owned()),
-            reason_code: "not_json",
+            reason_code: ReasonCode::NotJson,
             reason: "body is not JSON (line 1, column 2)".to_owned(),
             receive_count: 3,
             original_message_id: "m".to_owned(),

@@ -1,4 +1,5 @@
-//! The outside world on AWS: every AWS call of the project, and every call to the registry.
+//! The outside world on AWS: every call of the functions to AWS and to the registry, and those of operators to the same
+//! tables, queues and sockets.
 //!
 //! [`Aws`] lives as long as its process and holds what is made once: settings, clients, connections. An
 //! [`Invocation`] of it implements all traits of [`backbone::stores`] within the time of one Lambda invocation. Each
@@ -14,18 +15,23 @@ mod clients;
 mod connections_table;
 mod dead_letters;
 mod deliveries_table;
+mod events_queue;
 pub mod front_door;
 mod gateway;
+pub mod http_api;
+mod letters;
 pub mod log;
 pub mod metrics;
 mod nonces_table;
 mod outside;
+mod overview;
 mod peer_queues;
 pub mod peers;
 mod receipt_items;
 mod receipts_queue;
 mod receipts_table;
 mod registry;
+mod revocations;
 pub mod settings;
 #[cfg(test)]
 mod stub;
@@ -33,6 +39,8 @@ mod tls;
 mod trust_changes;
 mod trust_table;
 
+pub use self::letters::{LETTERS_AT_ONCE, Letter, QueueDepth};
 pub use self::outside::{Aws, Invocation};
+pub use self::overview::{AgentConnection, AgentReceipt, Page};
 pub use self::receipts_queue::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE};
 pub use self::trust_changes::{AgentTrust, PairChange, Revocation};

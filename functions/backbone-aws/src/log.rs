@@ -164,6 +164,26 @@ mod tests {
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
     }
 
+    /// Spans have levels too, and a span that is filtered out takes its fields along.
+    #[test]
+    fn the_correlation_id_is_there_at_every_level() {
+        for level in [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::DEBUG] {
+            let lines = lines(level, || {
+                let outer =
+                    tracing::error_span!(target: "backbone::delivery", "message", correlation.id = "c-1");
+                let _outer = outer.enter();
+                tracing::error!(target: "backbone::mailbox", "the message's");
+                let waiting = Some("c-0".to_owned());
+                let inner =
+                    tracing::error_span!(target: "backbone::mailbox", "waiting", correlation.id = waiting);
+                let _inner = inner.enter();
+                tracing::error!(target: "backbone::mailbox", "the receipt's");
+            });
+            let ids: Vec<_> = lines.iter().map(|line| line["correlation.id"].as_str().unwrap()).collect();
+            assert_eq!(ids, ["c-1", "c-0"], "{level}");
+        }
+    }
+
     #[test]
     fn dependencies_are_quiet_whatever_the_level() {
         let lines = lines(LevelFilter::TRACE, || {

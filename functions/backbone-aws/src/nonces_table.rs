@@ -41,8 +41,42 @@ pub(crate) fn access_accepted_at_ms(item: &Item, now_s: u64) -> Option<u64> {
     row.find_number(ACCEPTED_AT)
 }
 
+/// What a remembered yes begins with; the token's hash follows.
+const ACCESS: &str = "access#";
+
 fn access_what(access_hash: &str) -> String {
-    format!("access#{access_hash}")
+    format!("{ACCESS}{access_hash}")
+}
+
+impl Invocation<'_> {
+    /// The hashes of all access tokens of an agent of which a yes is remembered, strongly consistent.
+    pub(crate) async fn accepted_access(&self, agent: &AgentDid) -> Result<Vec<String>, StoreError> {
+        const OPERATION: &str = "accepted_access";
+        let mut hashes = Vec::new();
+        let mut after: Option<Item> = None;
+        loop {
+            let query = self
+                .dynamodb()
+                .query()
+                .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+                .key_condition_expression("agentDid = :agent AND begins_with(#what, :access)")
+                .expression_attribute_names("#what", WHAT)
+                .expression_attribute_values(":agent", text(agent.as_str()))
+                .expression_attribute_values(":access", text(ACCESS))
+                .projection_expression("agentDid, #what")
+                .consistent_read(true)
+                .set_exclusive_start_key(after.take())
+                .send();
+            let page = self.in_time(OPERATION, async { query.await.map_err(unavailable(OPERATION)) }).await?;
+            let rows = page.items().iter().map(|item| Row { operation: OPERATION, item });
+            let hash = |row: Row<'_>| Some(row.find_text(WHAT)?.strip_prefix(ACCESS)?.to_owned());
+            hashes.extend(rows.filter_map(hash));
+            match page.last_evaluated_key {
+                Some(key) => after = Some(key),
+                None => return Ok(hashes),
+            }
+        }
+    }
 }
 
 impl NonceStore for Invocation<'_> {

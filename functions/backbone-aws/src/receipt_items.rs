@@ -26,6 +26,7 @@ pub(crate) const WAITING_PREFIX: &str = "waiting#";
 
 const PUSHED_AT: &str = "pushedAt";
 const EXPIRES_AT: &str = "expiresAt";
+const CORRELATION_ID: &str = "correlationId";
 
 /// Where a receipt's latest state is.
 pub(crate) fn stored_key<'a>(table: &'a str, key: &ReceiptKey) -> ItemKey<'a> {
@@ -47,7 +48,9 @@ pub(crate) fn stored_item(stored: &StoredReceipt) -> Item {
 
 /// The item of a waiting receipt.
 pub(crate) fn waiting_item(waiting: &Waiting) -> Item {
-    receipt_item(&waiting.receipt, waiting_item_name(&waiting.receipt), waiting.expires_at_s)
+    let mut item = receipt_item(&waiting.receipt, waiting_item_name(&waiting.receipt), waiting.expires_at_s);
+    item.extend(waiting.correlation_id.as_deref().map(|id| (CORRELATION_ID.to_owned(), text(id))));
+    item
 }
 
 fn receipt_item(receipt: &Receipt, name: String, expires_at_s: u64) -> Item {
@@ -76,7 +79,11 @@ pub(crate) fn stored_receipt(row: Row<'_>) -> Result<StoredReceipt, StoreError> 
 
 /// Reads a waiting receipt.
 pub(crate) fn waiting_receipt(row: Row<'_>) -> Result<Waiting, StoreError> {
-    Ok(Waiting { receipt: receipt(row)?, expires_at_s: row.number(EXPIRES_AT)? })
+    Ok(Waiting {
+        receipt: receipt(row)?,
+        expires_at_s: row.number(EXPIRES_AT)?,
+        correlation_id: row.find_text(CORRELATION_ID).map(str::to_owned),
+    })
 }
 
 fn receipt(row: Row<'_>) -> Result<Receipt, StoreError> {
@@ -115,7 +122,8 @@ pub(crate) mod tests {
         for (reason, pushed_at_ms) in [(Some("gone\n\u{1f980}"), Some(7)), (None, None)] {
             let stored = StoredReceipt { receipt: receipt(reason), pushed_at_ms, expires_at_s: 9 };
             assert_eq!(stored_receipt(row(&stored_item(&stored))).unwrap(), stored);
-            let waiting = Waiting { receipt: receipt(reason), expires_at_s: 9 };
+            let correlation_id = reason.map(|_| "c-1".to_owned());
+            let waiting = Waiting { receipt: receipt(reason), expires_at_s: 9, correlation_id };
             assert_eq!(waiting_receipt(row(&waiting_item(&waiting))).unwrap(), waiting);
         }
     }

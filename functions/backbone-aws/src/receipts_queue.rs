@@ -11,7 +11,7 @@ use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
 use backbone::stores::{ReceiptQueue, SourceQueue, StoreError};
 
 use crate::outside::{Invocation, unavailable};
-use crate::settings::{PEER_QUEUE_URL, RECEIPTS_QUEUE_URL};
+use crate::settings::{EVENTS_QUEUE_URL, PEER_QUEUE_URL, RECEIPTS_QUEUE_URL};
 
 /// The attribute with the version of a message.
 pub const VERSION_ATTRIBUTE: &str = "version";
@@ -72,6 +72,7 @@ impl ReceiptQueue for Invocation<'_> {
         let queue_url = match queue {
             SourceQueue::Receipts => RECEIPTS_QUEUE_URL,
             SourceQueue::Peers => PEER_QUEUE_URL,
+            SourceQueue::Events => EVENTS_QUEUE_URL,
         };
         let change = self
             .aws

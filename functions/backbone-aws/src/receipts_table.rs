@@ -243,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_item_that_cannot_be_read_is_told_apart() {
-        let good = Waiting { receipt: receipt(None), expires_at_s: 9 };
+        let good = Waiting { receipt: receipt(None), expires_at_s: 9, correlation_id: None };
         let bad = json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#0#x" } });
         let page = json!({ "Items": [bad, wire(&waiting_item(&good))], "Count": 2 });
         let stub = Stub::answering([Answer::ok(&page), Answer::ok(&json!({}))]).await;

@@ -49,6 +49,10 @@ pub const PROXY_ORIGIN: &str = "PROXY_ORIGIN";
 pub const PEER_ORIGINS: &str = "PEER_ORIGINS";
 /// The ARNs of the peers' peer queues, separated by commas, in the order of [`PEER_ORIGINS`].
 pub const PEER_QUEUE_ARNS: &str = "PEER_QUEUE_ARNS";
+/// The events queue.
+pub const EVENTS_QUEUE_URL: &str = "EVENTS_QUEUE_URL";
+/// The events queue's dead-letter queue.
+pub const EVENTS_DLQ_URL: &str = "EVENTS_DLQ_URL";
 /// Where API Gateway takes frames for connections: `https://<id>.execute-api.<region>.amazonaws.com/<stage>`.
 pub const CONNECTIONS_ENDPOINT: &str = "CONNECTIONS_ENDPOINT";
 /// The registry's origin, without a path.
@@ -71,18 +75,24 @@ pub const AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE: &str = "AGENT_RATE_LIMIT_REQUEST
 pub const ALLOW_DIRECT: &str = "ALLOW_DIRECT";
 /// What the front door adds to every request, a secret of 32 characters or more. Not read where `ALLOW_DIRECT` is `yes`.
 pub const ORIGIN_SECRET: &str = "ORIGIN_SECRET";
+/// The id of the service that may post events. Blank if none may.
+pub const INTERNAL_SERVICE_ID: &str = "INTERNAL_SERVICE_ID";
+/// SHA-256 of that service's secret, in hexadecimal; two while one replaces the other, separated by a comma.
+pub const INTERNAL_SERVICE_SECRET_SHA256: &str = "INTERNAL_SERVICE_SECRET_SHA256";
 
 /// What every client needs.
 const ALWAYS_REQUIRED: [&str; 3] = [AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
 
 /// What has a sensible meaning when it is absent.
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 11] = [
     AWS_SESSION_TOKEN,
     AWS_ENDPOINT_URL,
     AWS_CA_BUNDLE,
     ENVIRONMENT,
     LOG_LEVEL,
     BACKBONE_VERSION,
+    INTERNAL_SERVICE_ID,
+    INTERNAL_SERVICE_SECRET_SHA256,
     PROXY_ORIGIN,
     PEER_ORIGINS,
     PEER_QUEUE_ARNS,

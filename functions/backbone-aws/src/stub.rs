@@ -12,9 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::outside::{Aws, Invocation};
 use crate::settings::{
     AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, AWS_REGION, AWS_SECRET_ACCESS_KEY, CONNECTIONS_ENDPOINT,
-    CONNECTIONS_TABLE, DELIVERIES_TABLE, NONCES_TABLE, PEER_DLQ_URL, PEER_ORIGINS, PEER_QUEUE_ARNS,
-    PEER_QUEUE_URL, PROXY_ORIGIN, RECEIPTS_DLQ_URL, RECEIPTS_QUEUE_URL, RECEIPTS_TABLE, REGISTRY_URL,
-    Settings, TRUST_TABLE,
+    CONNECTIONS_TABLE, DELIVERIES_TABLE, EVENTS_DLQ_URL, EVENTS_QUEUE_URL, NONCES_TABLE, PEER_DLQ_URL,
+    PEER_ORIGINS, PEER_QUEUE_ARNS, PEER_QUEUE_URL, PROXY_ORIGIN, RECEIPTS_DLQ_URL, RECEIPTS_QUEUE_URL,
+    RECEIPTS_TABLE, REGISTRY_URL, Settings, TRUST_TABLE,
 };
 
 /// The time of every stubbed invocation.
@@ -79,6 +79,8 @@ impl Stub {
             (REGISTRY_URL, &url),
             (RECEIPTS_QUEUE_URL, &format!("{url}/1/receipts")),
             (RECEIPTS_DLQ_URL, &format!("{url}/1/receipts-dlq")),
+            (EVENTS_QUEUE_URL, &format!("{url}/1/events")),
+            (EVENTS_DLQ_URL, &format!("{url}/1/events-dlq")),
             (PEER_QUEUE_URL, &format!("{url}/1/peer-receipts")),
             (PEER_DLQ_URL, &format!("{url}/1/peer-receipts-dlq")),
             (PROXY_ORIGIN, "https://own.com"),

@@ -14,10 +14,9 @@ use crate::attributes::{Item, Row, item, number, text};
 use crate::batch_read::{ItemKey, read_items};
 use crate::outside::{Invocation, unavailable};
 use crate::settings::TRUST_TABLE;
-use crate::trust_table::{FIRST_ORIGIN, KEY, PAIRS, SECOND_ORIGIN, agent_key, known_key, pair_key};
-
-const REASON: &str = "reason";
-const REVOKED_AT: &str = "revokedAt";
+use crate::trust_table::{
+    FIRST_ORIGIN, KEY, PAIRS, REASON, REVOKED_AT, SECOND_ORIGIN, agent_key, known_key, pair_key,
+};
 
 /// What became of a change to a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,26 +117,6 @@ impl Invocation<'_> {
             .build()
             .map(|delete| TransactWriteItem::builder().delete(delete).build());
         self.change_pair(OPERATION, pair, "-1", [one, other]).await
-    }
-
-    /// Revokes an agent, from its next request on.
-    ///
-    /// # Errors
-    ///
-    /// If the store does not answer; the agent may be revoked then.
-    pub async fn revoke_agent(&self, agent: &AgentDid, reason: Option<&str>) -> Result<(), StoreError> {
-        const OPERATION: &str = "revoke_agent";
-        let write = self
-            .dynamodb()
-            .put_item()
-            .table_name(self.setting(OPERATION, TRUST_TABLE)?)
-            .item(KEY, text(agent_key(agent)))
-            .item(REVOKED_AT, number(self.now_ms()));
-        let write = match reason {
-            Some(reason) => write.item(REASON, text(reason)),
-            None => write,
-        };
-        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     /// Takes an agent's revocation back. Those of its tokens stay.

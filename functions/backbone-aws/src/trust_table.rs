@@ -3,7 +3,7 @@
 //! | `key` | holds |
 //! |---|---|
 //! | `agent#<did>` | the agent is revoked: `reason`, `revokedAt` (ms) |
-//! | `jti#<jti>` | the token is revoked |
+//! | `jti#<jti>` | the token is revoked: `agentDid`, `revokedAt` (ms); written after its agent's row, if there is one |
 //! | `known#<did>` | in how many `pairs` the agent is |
 //! | `pair#<did>\|<did>` | the two, in this order, have paired: `pairedAt` (ms); `firstOrigin` and `secondOrigin`, where each is at home, if that is known |
 //! | `registry#keys` | the registry's key set: `body`, `fetchedAt` (ms) |
@@ -32,6 +32,11 @@ pub(crate) const FIRST_ORIGIN: &str = "firstOrigin";
 /// On a `pair#` row: the other agent's.
 pub(crate) const SECOND_ORIGIN: &str = "secondOrigin";
 
+/// On the row of a revoked agent: why, in somebody's words.
+pub(crate) const REASON: &str = "reason";
+/// On the row of a revoked agent or token: since when, in milliseconds since the Unix epoch.
+pub(crate) const REVOKED_AT: &str = "revokedAt";
+
 pub(crate) fn agent_key(agent: &AgentDid) -> String {
     format!("agent#{agent}")
 }
@@ -52,12 +57,12 @@ pub(crate) fn pair_homes(row: Row<'_>) -> Result<PairHomes, StoreError> {
     })
 }
 
-fn jti_key(jti: Id) -> String {
+pub(crate) fn jti_key(jti: Id) -> String {
     format!("jti#{jti}")
 }
 
-const REGISTRY_KEYS: &str = "registry#keys";
-const REGISTRY_CRL: &str = "registry#crl";
+pub(crate) const REGISTRY_KEYS: &str = "registry#keys";
+pub(crate) const REGISTRY_CRL: &str = "registry#crl";
 
 impl TrustStore for Invocation<'_> {
     /// One call over two tables, whatever is asked.
@@ -108,11 +113,12 @@ impl TrustStore for Invocation<'_> {
         let keys = [REGISTRY_KEYS, REGISTRY_CRL].map(|key| ItemKey::new(table, [(KEY, key.to_owned())]));
         let found = self.in_time(OPERATION, read_items(self.dynamodb(), OPERATION, keys)).await?;
         let rows = Rows(found.get(table).map_or(&[], Vec::as_slice));
-        let keys = rows.find(REGISTRY_KEYS);
+        let (keys, crl) = (rows.find(REGISTRY_KEYS), rows.find(REGISTRY_CRL));
         Ok(RegistryRows {
             keys: keys.and_then(|row| row.find_text("body")).map(str::to_owned),
             keys_at_ms: keys.and_then(|row| row.find_number("fetchedAt")).unwrap_or_default(),
-            crl_at_ms: rows.find(REGISTRY_CRL).and_then(|row| row.find_number("fetchedAt")),
+            crl_at_ms: crl.and_then(|row| row.find_number("fetchedAt")),
+            crl_hash: crl.and_then(|row| row.find_text("hash")).map(str::to_owned),
         })
     }
 }

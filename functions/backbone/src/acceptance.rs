@@ -9,11 +9,13 @@ use crate::intake::{IntakeError, PostedReceipt, parse_look_up};
 use crate::limits::{BODY_BYTES_MAX, PROOF_SKEW_S_MAX};
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::{MESSAGE_VERSION, QueueMessage};
+use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use crate::stores::{
     Clock, DeadLetter, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry,
     SourceQueue, StoreError, TrustStore,
 };
+use crate::trail;
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +140,14 @@ where
     // Both agents agreed to the pair and what it says of their homes; of the body only one of them knows.
     let home = caller.home_of(posted.sender()).or(posted.sender_home()).cloned();
     let receipt = posted.accepted_at(outside.now_ms());
-    let sent = match homes.locate(home.as_ref()) {
+    let receipt_id = receipt.request_id;
+    let home = homes.locate(home.as_ref());
+    let step = match &home {
+        Home::Here => trail::QUEUED,
+        Home::Peer(_) => trail::FORWARDED,
+        Home::Unknown(_) => trail::KEPT_DEAD,
+    };
+    let sent = match home {
         Home::Here => outside.send(&QueueMessage::DeliveryReceipt(receipt), correlation_id, 0).await,
         Home::Peer(peer) => {
             let forwarded = outside.forward(peer, &receipt, correlation_id).await;
@@ -148,6 +157,7 @@ where
     };
     sent.map_err(Refusal::Queue)?;
     tally.count(Metric::ReceiptAccepted);
+    tracing::debug!(step, receipt.id = %receipt_id, "accepted a receipt");
     Ok(())
 }
 
@@ -161,13 +171,12 @@ async fn bury_homeless<O: DeadLetters + Clock>(
     correlation_id: &str,
     tally: &Tally,
 ) -> Result<(), StoreError> {
-    const REASON_CODE: &str = "unknown_origin";
     let letter = DeadLetter {
         queue: SourceQueue::Receipts,
         body: QueueMessage::DeliveryReceipt(receipt).to_body(),
         version: Some(MESSAGE_VERSION.to_owned()),
         origin_proxy: homes.own().map(ToString::to_string),
-        reason_code: REASON_CODE,
+        reason_code: ReasonCode::UnknownOrigin,
         reason: format!("the sender is at home at {origin}, which is no peer of this stack"),
         receive_count: 0,
         // It has never been on a queue.
@@ -179,8 +188,7 @@ async fn bury_homeless<O: DeadLetters + Clock>(
     tally.count(Metric::UnknownOrigin);
     tally.count(Metric::DeadLettered);
     tracing::warn!(
-        reason.code = REASON_CODE,
-        correlation.id = correlation_id,
+        reason.code = letter.reason_code.as_str(),
         proxy.origin = origin.as_str(),
         "a receipt went to the dead-letter queue"
     );

@@ -2,11 +2,11 @@
 
 mod access_memory;
 mod ait;
-mod crl;
-mod encoding;
+pub(crate) mod crl;
+pub(crate) mod encoding;
 mod issuer;
 mod jws;
-mod keys;
+pub(crate) mod keys;
 mod proof;
 mod rate;
 mod refusal;
@@ -14,7 +14,7 @@ mod registry_memory;
 
 use futures_util::future::join;
 
-use self::access_memory::{AccessMemory, HeldYes};
+use self::access_memory::{AccessOutage, HeldYes};
 pub use self::ait::{Ait, AitError, Envelope, UnverifiedAit};
 use self::encoding::sha256;
 pub use self::issuer::Issuer;
@@ -116,7 +116,7 @@ impl Authenticated {
 pub struct Gatekeeper {
     policy: Policy,
     registry: RegistryMemory,
-    access: AccessMemory,
+    access_outage: AccessOutage,
     rates: RateMemory,
 }
 
@@ -127,7 +127,7 @@ impl Gatekeeper {
         Self {
             policy,
             registry: RegistryMemory::default(),
-            access: AccessMemory::default(),
+            access_outage: AccessOutage::default(),
             rates: RateMemory::default(),
         }
     }
@@ -235,7 +235,7 @@ impl Gatekeeper {
         }
     }
 
-    /// Asks the registry about an access token unless it said yes a short while ago.
+    /// Asks the registry about an access token unless it said yes a short while ago and nobody has taken that back.
     async fn check_access<O>(
         &self,
         outside: &O,
@@ -249,26 +249,24 @@ impl Gatekeeper {
         O: NonceStore + Registry + Clock,
     {
         let now_ms = outside.now_ms();
-        let held = self.access.held(hash, row_at_ms, now_ms);
+        let held = HeldYes::of(row_at_ms, now_ms);
         if held == HeldYes::Fresh {
             return Ok(());
         }
         let may_bridge = held == HeldYes::ForOutage && self.policy.stale == StaleBehavior::FailOpen;
-        if may_bridge && self.access.registry_failed_recently(now_ms) {
+        if may_bridge && self.access_outage.is_recent(now_ms) {
             tally.count(Metric::RegistryStale);
             return Ok(());
         }
         match outside.check_access(ait.agent(), ait.jti(), token).await {
             Ok(AccessAnswer::Accepted) => {
-                self.access.keep(hash, now_ms);
                 if let Err(error) = outside.remember_access(ait.agent(), hash, now_ms).await {
-                    // The row only spares other instances a question: without it they ask.
+                    // The row only spares the next request a question: without it that asks.
                     tracing::warn!("a yes of the registry was not kept: {}", ErrorChain(&error));
                 }
                 Ok(())
             }
             Ok(AccessAnswer::Refused) => {
-                self.access.forget(hash);
                 if row_at_ms.is_some() {
                     // It must not bridge an outage that begins now.
                     outside.forget_access(ait.agent(), hash).await?;
@@ -276,7 +274,7 @@ impl Gatekeeper {
                 Err(AuthRefusal::AccessInvalid)
             }
             Err(error) => {
-                self.access.note_failure(now_ms);
+                self.access_outage.note(now_ms);
                 if !may_bridge {
                     return Err(AuthRefusal::AccessUnknown(error));
                 }

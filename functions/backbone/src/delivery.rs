@@ -7,7 +7,7 @@ pub(crate) mod offer;
 mod one_receipt;
 mod peer;
 mod queued_message;
-mod retry;
+pub(crate) mod retry;
 mod turn;
 mod work;
 
@@ -15,6 +15,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
+use tracing::Instrument;
 
 use self::one_receipt::deliver_states;
 pub use self::queued_message::QueuedMessage;
@@ -27,11 +28,13 @@ use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S, PUS
 use crate::mailbox::{self, Drained, drain};
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::QueueMessage;
+use crate::reason_code::ReasonCode;
 use crate::receipt::Receipt;
 use crate::stores::{
     Clock, Closed, ConnectionStore, DeadLetters, DeliveryState, DeliveryStore, Gateway, ReceiptQueue,
     ReceiptStore, StoreError,
 };
+use crate::trail;
 
 /// All that delivering needs from outside.
 pub trait DeliveryOutside:
@@ -69,7 +72,7 @@ enum Outcome {
     /// To be shown again after so many seconds.
     Retry(u32),
     Bury {
-        reason_code: &'static str,
+        reason_code: ReasonCode,
         reason: String,
     },
 }
@@ -121,8 +124,9 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     /// Does one thing so that a panic in it stays in it.
     async fn do_alone(&self, work: Work) -> Vec<(usize, Verdict)> {
         let indices = work.indices();
+        let span = indices.first().map_or_else(tracing::Span::none, |first| self.batch[*first].span());
         let chain = work.chain();
-        let done = AssertUnwindSafe(self.do_work(work)).catch_unwind().await;
+        let done = AssertUnwindSafe(self.do_work(work).instrument(span)).catch_unwind().await;
         if let Ok(verdicts) = done {
             return verdicts;
         }
@@ -135,7 +139,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
                 Some(Chain::Turn(turn)) => self.take_turn_again(message, turn).await,
                 None => Outcome::Retry(wait_s(message)),
             };
-            verdicts.push((index, self.settle(index, outcome).await));
+            verdicts.push((index, self.settle(index, outcome).instrument(message.span()).await));
         }
         verdicts
     }
@@ -165,7 +169,8 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         };
         let mut verdicts = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes {
-            verdicts.push((index, self.settle(index, outcome).await));
+            let span = self.batch[index].span();
+            verdicts.push((index, self.settle(index, outcome).instrument(span).await));
         }
         verdicts
     }
@@ -204,6 +209,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             },
         };
         self.tally.count(Metric::RecordRetried);
+        tracing::debug!(step = trail::SHOWN_AGAIN, after_s, "a message goes back to the queue");
         if let Err(error) = self.outside.show_again(message.queue, &message.receipt_handle, after_s).await {
             // The queue's own visibility timeout applies instead.
             tracing::warn!("a record's back-off was not set: {}", ErrorChain(&error));
@@ -215,7 +221,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     async fn bury(
         &self,
         message: &QueuedMessage,
-        reason_code: &'static str,
+        reason_code: ReasonCode,
         reason: String,
     ) -> Result<(), StoreError> {
         let letter = message.dead_letter(message.body.clone(), reason_code, reason);
@@ -226,11 +232,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     fn or_again(&self, index: usize, outcome: Result<Outcome, StoreError>) -> Outcome {
         let message = &self.batch[index];
         outcome.unwrap_or_else(|error| {
-            tracing::warn!(
-                correlation.id = message.correlation_id(),
-                "a message could not be handled: {}",
-                ErrorChain(&error)
-            );
+            tracing::warn!("a message could not be handled: {}", ErrorChain(&error));
             Outcome::Retry(wait_s(message))
         })
     }
@@ -253,11 +255,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             }
             Drained::NotOpenYet => self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await,
             Drained::Failed(error) => {
-                tracing::warn!(
-                    correlation.id = message.correlation_id(),
-                    "a drain was interrupted: {}",
-                    ErrorChain(&error)
-                );
+                tracing::warn!("a drain was interrupted: {}", ErrorChain(&error));
                 self.drain_again(message, connection).await
             }
         }

@@ -1,10 +1,13 @@
 //! Every code a peer can see, its HTTP status, and whether repeating the same request can help.
 
+use strum::VariantArray;
+
 /// A refusal as it goes over the wire (contract 1.4 and 5.9).
 ///
 /// The contract's `PROXY_PAIR_STATE_UNAVAILABLE` does not occur: pairs are read together with the revocations, so
-/// a store that fails is met one step earlier, as [`ErrorCode::AuthDependencyUnavailable`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// a store that fails is met one step earlier, as [`ErrorCode::AuthDependencyUnavailable`]. Nor does its
+/// `INTERNAL_SERVER_ERROR`: a function that fails is answered for by API Gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
 pub enum ErrorCode {
     /// The request did not come through the front door.
     DirectForbidden,
@@ -48,39 +51,21 @@ pub enum ErrorCode {
     ReceiptInvalidQuery,
     /// A look-up could not be answered.
     ReceiptReadFailed,
+    /// Events were posted by somebody else than the internal service.
+    EventsUnauthorized,
+    /// The posted events are larger than accepted.
+    EventsTooLarge,
+    /// What was posted are not events, or one of them is none.
+    EventsInvalidInput,
+    /// The queue did not take all events.
+    EventsQueueFailed,
     /// No such route.
     NotFound,
-    /// Our own defect.
-    InternalServerError,
 }
 
 impl ErrorCode {
-    /// All codes, for tests and documentation.
-    pub const ALL: [Self; 23] = [
-        Self::DirectForbidden,
-        Self::AuthMissingToken,
-        Self::AuthInvalidScheme,
-        Self::AuthDependencyUnavailable,
-        Self::AuthInvalidAit,
-        Self::AuthInvalidTimestamp,
-        Self::AuthTimestampSkew,
-        Self::AuthInvalidNonce,
-        Self::AuthInvalidProof,
-        Self::AuthReplay,
-        Self::AuthRevoked,
-        Self::AuthForbidden,
-        Self::AgentAccessRequired,
-        Self::AgentAccessInvalid,
-        Self::RateLimitExceeded,
-        Self::ReceiptTooLarge,
-        Self::ReceiptInvalidInput,
-        Self::ReceiptForbidden,
-        Self::ReceiptQueueFailed,
-        Self::ReceiptInvalidQuery,
-        Self::ReceiptReadFailed,
-        Self::NotFound,
-        Self::InternalServerError,
-    ];
+    /// All codes.
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
     /// The code as text.
     #[must_use]
@@ -157,8 +142,17 @@ impl ErrorCode {
             Self::ReceiptReadFailed => {
                 ("PROXY_RELAY_RECEIPT_READ_FAILED", 502, "The receipt could not be read; repeat the request")
             }
+            Self::EventsUnauthorized => {
+                ("PROXY_EVENTS_UNAUTHORIZED", 401, "The credentials are not the internal service's")
+            }
+            Self::EventsTooLarge => ("PROXY_EVENTS_TOO_LARGE", 413, "The body is larger than 256 KiB"),
+            Self::EventsInvalidInput => {
+                ("PROXY_EVENTS_INVALID_INPUT", 400, "The body is not one to ten events of the registry")
+            }
+            Self::EventsQueueFailed => {
+                ("PROXY_EVENTS_QUEUE_FAILED", 502, "Not all events were queued; repeat the request")
+            }
             Self::NotFound => ("PROXY_NOT_FOUND", 404, "There is nothing at this path"),
-            Self::InternalServerError => ("INTERNAL_SERVER_ERROR", 500, "Internal Server Error"),
         }
     }
 }

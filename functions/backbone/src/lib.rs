@@ -9,6 +9,9 @@
 //! sender who is away. [`session`] is the life of one socket, [`frame`] what is said over it. [`home`] says at which proxy
 //! an agent is at home, where that is not this one. A [`system_delivery`] is what the backbone itself has to say; it goes
 //! the same way, and is repeated until it is acknowledged.
+//!
+//! An event's way: [`event_intake`] reads what is posted, [`registry_event`] what it says, [`events`] does it;
+//! [`revocation`] ends sockets, [`reconcile`] looks for what nobody told.
 
 pub mod acceptance;
 pub mod auth;
@@ -17,19 +20,27 @@ pub mod delivery;
 pub mod did;
 pub mod error_chain;
 pub mod error_code;
+pub mod event_intake;
+pub mod events;
 pub mod frame;
 pub mod front_door;
 pub mod home;
 pub mod id;
 pub mod intake;
+pub mod internal_service;
 pub mod limits;
 pub mod mailbox;
 pub mod metrics;
 mod origin;
 pub mod queue_message;
+pub mod reason_code;
 pub mod receipt;
+pub mod reconcile;
+pub mod registry_event;
+pub mod revocation;
 pub mod session;
 pub mod stores;
 pub mod system_delivery;
 pub mod timestamp;
+pub mod trail;
 pub mod trust;

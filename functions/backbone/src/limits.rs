@@ -98,6 +98,10 @@ pub const BACK_OFF_S_MAX: u32 = 300;
 /// itself gives up at the tenth.
 pub const RECEIVES_BEFORE_MAILBOX: u32 = 7;
 
+/// A delivery whose row has been due for this long has lost the message that was to come then, or it would be here: any
+/// other message about it takes its place.
+pub const DELIVERY_TURN_GRACE_MS: u64 = 45_000;
+
 /// How long a system delivery waits for its first acknowledgement before it is pushed again; doubled with every attempt
 /// (design 4). A connector answers when its webhook has, which takes it up to 30 s.
 pub const DELIVERY_REPEAT_FIRST_S: u32 = 45;
@@ -130,3 +134,20 @@ pub const QUARANTINE_PROBE_MS: u64 = 15 * 60_000;
 /// Largest client frame that is looked at. API Gateway passes 128 KB in frames of 32 KB; nothing a connector says
 /// to this service that matters is longer than this.
 pub const CLIENT_FRAME_BYTES_MAX: usize = 128 * 1024;
+
+/// Largest body of posted events (issue: SQS's own limit for a batch when this was written).
+pub const EVENTS_BYTES_MAX: usize = 256 * 1024;
+/// Most events in one POST: as many as SQS takes in one call.
+pub const EVENTS_PER_POST_MAX: usize = 10;
+
+/// Events handled at once in one invocation: a whole batch.
+pub const EVENTS_AT_ONCE: usize = 10;
+/// Entries of a revocation list turned into rows at once.
+pub const REVOCATIONS_AT_ONCE: usize = 10;
+
+/// A handshake that was let in before a session ended has written its row, and its yes of the registry, after this
+/// long: the timeouts of `authorizer` and `connection`, 9 and 10 s, and a second.
+pub const HANDSHAKE_MS_MAX: u64 = 20_000;
+/// Sockets opened so long after an event was first received may be of the session that it ends: the first attempt to
+/// forget that session has ended by then, as no operation takes longer than 8 s.
+pub const SESSION_END_SPREAD_MS: u64 = 10_000;

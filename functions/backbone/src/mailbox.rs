@@ -5,6 +5,7 @@ mod system_deliveries;
 use std::collections::HashSet;
 
 use futures_util::stream::{self, StreamExt};
+use tracing::Instrument;
 
 use self::system_deliveries::{DeliveriesDrained, drain_deliveries};
 use crate::connection::{ConnectionRef, Feeding, Live};
@@ -17,8 +18,9 @@ use crate::limits::{
     DRAIN_PAGE, DRAIN_PAGES_PER_INVOCATION, DRAIN_TIME_LEFT_MS_MIN, PUSHES_AT_ONCE, QUARANTINE_PROBE_MS,
     SETTLE_TIME_LEFT_MS_MIN, SHORT_LIFE_MS,
 };
-use crate::metrics::{Metric, Tally};
+use crate::metrics::{Measure, Metric, Tally};
 use crate::queue_message::QueueMessage;
+use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
 use crate::stores::{
     Clock, ConnectionStore, DeadLetter, DeliveryState, Gateway, MailboxItem, Push, Recorded, StoreError,
@@ -26,8 +28,8 @@ use crate::stores::{
 };
 
 /// Reason code and reason of a receipt whose frame API Gateway does not carry.
-pub(crate) const FRAME_TOO_LARGE: (&str, &str) =
-    ("frame_too_large", "API Gateway refused the frame as too large");
+pub(crate) const FRAME_TOO_LARGE: (ReasonCode, &str) =
+    (ReasonCode::FrameTooLarge, "API Gateway refused the frame as too large");
 
 /// What became of one push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,8 @@ pub(crate) async fn push_receipt<O: Gateway + ConnectionStore + Clock>(
     tally: &Tally,
 ) -> Result<Attempt, StoreError> {
     let (connection, frame) = (live.of(&receipt.sender), receipt_frame_text(receipt));
-    attempt_push(outside, &connection, receipt.frame_id(), &frame, tally).await
+    let span = tracing::error_span!("receipt", receipt.id = %receipt.request_id);
+    attempt_push(outside, &connection, receipt.frame_id(), &frame, tally).instrument(span).await
 }
 
 /// Pushes one frame to one connection, and forgets the connection if it is gone.
@@ -94,6 +97,12 @@ pub(crate) async fn attempt_push<O: Gateway + ConnectionStore + Clock>(
         }
     };
     tally.count(metric);
+    tracing::debug!(
+        frame.id = %frame_id,
+        connection.id = connection.connection_id,
+        push.outcome = ?attempt,
+        "offered a frame to API Gateway"
+    );
     Ok(attempt)
 }
 
@@ -270,7 +279,8 @@ async fn bury_unreadable<O: DeliveryOutside>(
             MailboxItem::Readable(item) => waiting.push(item),
             MailboxItem::Unreadable(UnreadableItem { item, attributes }) => {
                 let reason = format!("item {item} of the mailbox of {} cannot be read", connection.agent);
-                bury(outside, message.dead_letter(attributes, "unreadable_item", reason), tally).await?;
+                bury(outside, message.dead_letter(attributes, ReasonCode::UnreadableItem, reason), tally)
+                    .await?;
                 outside.remove_unreadable(&connection.agent, &item).await?;
             }
         }
@@ -312,6 +322,8 @@ async fn push_page<O: DeliveryOutside>(
         if outside.time_left_ms() < SETTLE_TIME_LEFT_MS_MIN {
             return Ok(Page::OutOfTime);
         }
+        // The line is about the receipt, and not about the connect that has it drained.
+        let span = tracing::error_span!("waiting", correlation.id = waiting.correlation_id);
         let receipt = waiting.receipt;
         if pushed.contains(&receipt.frame_id()) {
             // The same state twice in one mailbox: whoever moved it on has died before removing the older item.
@@ -332,9 +344,10 @@ async fn push_page<O: DeliveryOutside>(
                 continue;
             }
         }
-        match push_receipt(outside, &receipt, live, tally).await? {
+        match push_receipt(outside, &receipt, live, tally).instrument(span).await? {
             Attempt::Taken => {
                 tally.count(Metric::MailboxDrained);
+                tally.measure(Measure::MailboxAge, outside.now_ms().saturating_sub(receipt.processed_at_ms));
                 pushed.insert(receipt.frame_id());
                 let row = StoredReceipt {
                     receipt: receipt.clone(),
@@ -348,12 +361,9 @@ async fn push_page<O: DeliveryOutside>(
             Attempt::Failed => return Err(push_failed()),
             Attempt::TooLarge => {
                 let body = QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
-                bury(
-                    outside,
-                    message.dead_letter(body, FRAME_TOO_LARGE.0, FRAME_TOO_LARGE.1.to_owned()),
-                    tally,
-                )
-                .await?;
+                let mut letter = message.dead_letter(body, FRAME_TOO_LARGE.0, FRAME_TOO_LARGE.1.to_owned());
+                letter.correlation_id = waiting.correlation_id.unwrap_or(letter.correlation_id);
+                bury(outside, letter, tally).await?;
                 settled.push(Settled { receipt, pushed: None });
             }
         }
@@ -381,8 +391,7 @@ pub(crate) async fn bury<O: DeliveryOutside>(
     outside.bury(&letter).await?;
     tally.count(Metric::DeadLettered);
     tracing::warn!(
-        reason.code = letter.reason_code,
-        message.id = letter.original_message_id,
+        reason.code = letter.reason_code.as_str(),
         correlation.id = letter.correlation_id,
         "a message went to the dead-letter queue"
     );

@@ -1,9 +1,14 @@
 //! What is counted: one enum, so that no metric name is a stray string.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use strum::VariantArray;
+
+use crate::error_code::ErrorCode;
 
 /// A counted event. The name is the metric's name; the unit is a count unless it says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
 pub enum Metric {
     /// A receipt was answered 202.
     ReceiptAccepted,
@@ -11,8 +16,12 @@ pub enum Metric {
     ReceiptForwarded,
     /// A receipt's sender is at home where this stack has no peer: a dead letter.
     UnknownOrigin,
-    /// A request was refused; the code is in the log line.
+    /// A request or a handshake was refused; also counted by its code.
     RequestRefused,
+    /// It was refused with 401 or 403: whoever asked is not let in.
+    AuthRefused,
+    /// It was refused with 5xx: something that we depend on did not answer.
+    DependencyFailed,
     /// API Gateway took a frame.
     Pushed,
     /// API Gateway answered 410 for a connection that may still be opening.
@@ -85,32 +94,130 @@ pub enum Metric {
     RateCountFailed,
     /// The registry could not be reached, and what was known before was used.
     RegistryStale,
+    /// An event of the registry has been handled.
+    EventHandled,
+    /// Events were posted, and SQS has them.
+    EventAccepted,
+    /// Events were posted with other credentials than those of the internal service, or with none.
+    EventsUnauthorized,
+    /// An agent's revocation was written that was not there before.
+    Revoked,
+    /// A token's revocation was written that was not there before.
+    TokenRevoked,
+    /// A session ended: its agent must authenticate with the registry again.
+    SessionEnded,
+    /// A socket was closed because its agent is revoked or its session has ended.
+    SocketCut,
+    /// A socket to be cut was not open yet; it is cut again.
+    CutRetried,
+    /// A reconciliation has taken over keys and list, and looked at every connection.
+    Reconciled,
+    /// A cut of the reconciliation found a revoked agent with a socket: its event was lost or is late.
+    ReconcileCut,
+    /// The reconciliation could not learn the registry's keys or its revocation list, or could not go through the
+    /// connections.
+    ReconcileFailed,
+    /// The reconciliation ran out of time before it had looked at every connection.
+    ReconcileCutShort,
 }
 
-/// Counts of one invocation.
+impl Metric {
+    /// All metrics.
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
+}
+
+/// A measured quantity. The name is the metric's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
+pub enum Measure {
+    /// From the 202 of a receipt to the moment API Gateway had its frame, in milliseconds. A receipt that waited for its
+    /// sender is none of these.
+    Latency,
+    /// The same for a receipt that waited in its sender's mailbox.
+    MailboxAge,
+    /// From the moment the events queue had an event to the end of the socket that it cuts, in milliseconds.
+    TimeToCut,
+}
+
+impl Measure {
+    /// All measures.
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
+}
+
+/// Counts and measurements of one invocation.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<std::collections::BTreeMap<Metric, u64>>);
+pub struct Tally {
+    counts: Mutex<BTreeMap<Metric, u64>>,
+    measured: Mutex<BTreeMap<Measure, Vec<u64>>>,
+    refusals: Mutex<BTreeMap<ErrorCode, u64>>,
+}
 
 impl Tally {
     /// Counts one `metric`.
     pub fn count(&self, metric: Metric) {
-        *self.counts().entry(metric).or_default() += 1;
+        *locked(&self.counts).entry(metric).or_default() += 1;
+    }
+
+    /// Adds one measurement, in milliseconds.
+    pub fn measure(&self, measure: Measure, value_ms: u64) {
+        locked(&self.measured).entry(measure).or_default().push(value_ms);
+    }
+
+    /// Counts a refusal, as such, by what kind it is, and by its code.
+    pub fn refuse(&self, code: ErrorCode) {
+        self.count(Metric::RequestRefused);
+        match code.http_status() {
+            401 | 403 => self.count(Metric::AuthRefused),
+            500.. => self.count(Metric::DependencyFailed),
+            _ => {}
+        }
+        *locked(&self.refusals).entry(code).or_default() += 1;
     }
 
     /// How often `metric` was counted.
     #[must_use]
     pub fn of(&self, metric: Metric) -> u64 {
-        self.counts().get(&metric).copied().unwrap_or_default()
+        locked(&self.counts).get(&metric).copied().unwrap_or_default()
     }
 
     /// All that was counted, by name, leaving nothing behind.
     #[must_use]
     pub fn take(&self) -> Vec<(Metric, u64)> {
-        std::mem::take(&mut *self.counts()).into_iter().collect()
+        std::mem::take(&mut *locked(&self.counts)).into_iter().collect()
     }
 
-    fn counts(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<Metric, u64>> {
-        // A panic while counting leaves the map whole: there is nothing to lose by going on.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// All that was measured, in milliseconds, by name, leaving nothing behind.
+    #[must_use]
+    pub fn take_measured(&self) -> Vec<(Measure, Vec<u64>)> {
+        std::mem::take(&mut *locked(&self.measured)).into_iter().collect()
+    }
+
+    /// The refusals by code, leaving none behind.
+    #[must_use]
+    pub fn take_refusals(&self) -> Vec<(ErrorCode, u64)> {
+        std::mem::take(&mut *locked(&self.refusals)).into_iter().collect()
+    }
+}
+
+fn locked<T>(counts: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while counting leaves the map whole: there is nothing to lose by going on.
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_counted_by_kind_and_by_code() {
+        let tally = Tally::default();
+        for code in [ErrorCode::AuthReplay, ErrorCode::AuthReplay, ErrorCode::ReceiptQueueFailed] {
+            tally.refuse(code);
+        }
+        tally.refuse(ErrorCode::RateLimitExceeded);
+        let kinds = [Metric::RequestRefused, Metric::AuthRefused, Metric::DependencyFailed];
+        assert_eq!(kinds.map(|metric| tally.of(metric)), [4, 2, 1]);
+        let by_code = tally.take_refusals();
+        assert!(by_code.contains(&(ErrorCode::AuthReplay, 2)) && by_code.len() == 3, "{by_code:?}");
+        assert!(tally.take_refusals().is_empty());
     }
 }

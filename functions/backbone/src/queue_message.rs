@@ -14,6 +14,7 @@ use crate::did::AgentDid;
 use crate::id::Id;
 use crate::intake::trimmed_reason;
 use crate::limits::REASON_CHARS_MAX;
+use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Status};
 use crate::system_delivery::{DeliveryKey, DeliverySource, SystemDelivery};
 use crate::timestamp::{from_iso, to_iso};
@@ -74,12 +75,12 @@ pub enum MessageDefect {
 impl MessageDefect {
     /// The reason code of the dead letter.
     #[must_use]
-    pub const fn reason_code(&self) -> &'static str {
+    pub const fn reason_code(&self) -> ReasonCode {
         match self {
-            Self::NotJson { .. } => "not_json",
-            Self::UnknownType => "unknown_type",
-            Self::UnknownVersion => "unknown_version",
-            Self::InvalidField(_) => "invalid_field",
+            Self::NotJson { .. } => ReasonCode::NotJson,
+            Self::UnknownType => ReasonCode::UnknownType,
+            Self::UnknownVersion => ReasonCode::UnknownVersion,
+            Self::InvalidField(_) => ReasonCode::InvalidField,
         }
     }
 }
@@ -360,7 +361,7 @@ mod tests {
 
     #[test]
     fn defects_are_told_apart() {
-        let parse = |body: &str| QueueMessage::parse(body, None).unwrap_err().reason_code();
+        let parse = |body: &str| QueueMessage::parse(body, None).unwrap_err().reason_code().as_str();
         assert_eq!(parse("nonsense"), "not_json");
         assert_eq!(parse("[]"), "unknown_type");
         assert_eq!(parse("{\"type\":\"delivery_receipts\"}"), "unknown_type");

@@ -6,19 +6,25 @@
 
 mod connections;
 mod deliveries;
+mod events;
 mod gateway;
+mod live_agents;
 mod queue;
 mod receipts;
 mod registry;
 mod trust;
+mod trust_changes;
 
 pub use self::connections::{Claimed, ConnectionStore};
 pub use self::deliveries::{DeliveryPage, DeliveryStore, Kept, TurnNote};
+pub use self::events::{EventQueue, EventSent};
 pub use self::gateway::{Closed, Gateway, Push};
+pub use self::live_agents::{ConnectionPages, LiveAgents};
 pub use self::queue::{DeadLetter, DeadLetters, PeerQueues, ReceiptQueue, SourceQueue};
 pub use self::receipts::{DeliveryState, MailboxItem, ReceiptStore, Recorded, UnreadableItem, Waiting};
 pub use self::registry::{AccessAnswer, Registry};
 pub use self::trust::{NonceClaim, NonceStore, TrustStore};
+pub use self::trust_changes::{CrlSnapshot, Revoking, TrustChanges};
 
 /// Why the outside did not answer. The effect of a write that failed so is unknown: it may have happened.
 #[derive(Debug, thiserror::Error)]

@@ -122,6 +122,8 @@ pub struct RegistryRows {
     pub keys_at_ms: u64,
     /// When the CRL was last turned into revocation rows, in milliseconds since the Unix epoch.
     pub crl_at_ms: Option<u64>,
+    /// Hash of its entries.
+    pub crl_hash: Option<String>,
 }
 
 #[cfg(test)]

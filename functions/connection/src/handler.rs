@@ -10,6 +10,7 @@ use backbone::session::{answer_enqueue, answer_heartbeat, connect, disconnect, t
 use backbone::stores::{Clock, ConnectionStore, DeliveryStore, Gateway, ReceiptQueue, TrustStore};
 use backbone_aws::settings::{CONNECTION_LEASE_SECONDS, Settings, SettingsError};
 use serde::Serialize;
+use tracing::Instrument;
 
 use crate::socket_event::{Route, SocketEvent};
 
@@ -51,6 +52,12 @@ impl ConnectionFunction {
 
     /// Handles one event.
     pub async fn handle<O: Outside>(&self, outside: &O, event: &SocketEvent, tally: &Tally) -> RouteAnswer {
+        // An error's span, so that no level of logging leaves the id out.
+        let span = tracing::error_span!("socket", correlation.id = event.correlation_id());
+        self.answer(outside, event, tally).instrument(span).await
+    }
+
+    async fn answer<O: Outside>(&self, outside: &O, event: &SocketEvent, tally: &Tally) -> RouteAnswer {
         let now_ms = outside.now_ms();
         let answer = match (event.route(), event.connection()) {
             (Route::Heartbeat, _) => RouteAnswer::frame(answer_heartbeat(&event.text(), event.id(), now_ms)),
@@ -75,7 +82,7 @@ impl ConnectionFunction {
             }
             (Route::Disconnect | Route::Default, None) => RouteAnswer::status(200),
         };
-        tracing::debug!(correlation.id = event.correlation_id(), route = ?event.route(), "handled a socket event");
+        tracing::debug!(route = ?event.route(), "handled a socket event");
         answer
     }
 
@@ -90,12 +97,7 @@ impl ConnectionFunction {
             Ok(()) => RouteAnswer::status(200),
             Err(refusal) => {
                 tally.count(Metric::RequestRefused);
-                tracing::warn!(
-                    correlation.id = correlation_id,
-                    agent.did = %newcomer.agent,
-                    "refused a socket: {}",
-                    ErrorChain(&refusal)
-                );
+                tracing::warn!(agent.did = %newcomer.agent, "refused a socket: {}", ErrorChain(&refusal));
                 RouteAnswer::status(refusal.http_status())
             }
         }

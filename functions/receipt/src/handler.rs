@@ -6,7 +6,10 @@ use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
 use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::home::KnownHomes;
-use backbone::metrics::{Metric, Tally};
+use backbone::id::Id;
+use backbone::intake::PostedReceipt;
+use backbone::limits::BODY_BYTES_MAX;
+use backbone::metrics::Tally;
 use backbone::receipt::StoredReceipt;
 use backbone::stores::{
     Clock, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry, TrustStore,
@@ -14,13 +17,11 @@ use backbone::stores::{
 use backbone::timestamp::to_iso;
 use backbone_aws::auth_policy::auth_policy;
 use backbone_aws::front_door::front_door;
+use backbone_aws::http_api::{Answer, HttpEvent, HttpResponse};
 use backbone_aws::peers::known_homes;
 use backbone_aws::settings::{BACKBONE_VERSION, Settings, SettingsError};
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use lambda_http::http::HeaderValue;
-use serde_json::{Value, json};
-
-use crate::http_event::HttpEvent;
+use serde_json::json;
+use tracing::Instrument;
 
 const RECEIPTS_PATH: &str = "/v1/relay/delivery-receipts";
 const HEALTH_PATH: &str = "/health";
@@ -57,13 +58,6 @@ pub struct ReceiptFunction {
     pub front_door: FrontDoor,
 }
 
-/// An answer before it is written.
-struct Answer {
-    status: u16,
-    body: Value,
-    retry_after_s: Option<u64>,
-}
-
 impl ReceiptFunction {
     /// The function as its environment describes it.
     ///
@@ -89,21 +83,34 @@ impl ReceiptFunction {
         event: &HttpEvent,
         invocation_id: &str,
         tally: &Tally,
-    ) -> ApiGatewayV2httpResponse {
-        let request_id = event.header("x-request-id").filter(|id| is_request_id(id)).unwrap_or(invocation_id);
+    ) -> HttpResponse {
+        let request_id = event.request_id(invocation_id);
+        // An error's span, so that no level of logging leaves the id out.
+        let span = tracing::error_span!("request", correlation.id = request_id);
+        let answer = self.answer(outside, event, request_id, tally).instrument(span).await;
+        answer.into_response(request_id)
+    }
+
+    async fn answer<O: Outside>(
+        &self,
+        outside: &O,
+        event: &HttpEvent,
+        request_id: &str,
+        tally: &Tally,
+    ) -> Answer {
         let answer = match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
             // Also for those who look behind the front door: it tells nothing that is not for everybody.
             ("GET", HEALTH_PATH) => self.health(outside.now_ms()),
             _ if !self.front_door.admits(event.header(ORIGIN_HEADER)) => {
-                refuse(&Refusal::Auth(AuthRefusal::Direct), request_id, tally)
+                refuse(&Refusal::Auth(AuthRefusal::Direct), request_id, &[], tally)
             }
             (method @ ("GET" | "POST"), RECEIPTS_PATH) => {
                 self.receipts(outside, event, method, request_id, tally).await
             }
-            _ => error_answer(ErrorCode::NotFound, None, request_id),
+            _ => Answer::error(ErrorCode::NotFound, None, request_id),
         };
-        tracing::debug!(correlation.id = request_id, http.status = answer.status, "answered a request");
-        answer.into_response(request_id)
+        tracing::debug!(http.status = answer.status, "answered a request");
+        answer
     }
 
     async fn receipts<O: Outside>(
@@ -138,7 +145,7 @@ impl ReceiptFunction {
                 .await
                 .map(found_answer)
         };
-        answer.unwrap_or_else(|refusal| refuse(&refusal, request_id, tally))
+        answer.unwrap_or_else(|refusal| refuse(&refusal, request_id, &body, tally))
     }
 
     /// Tells a load balancer, and a person, that this instance runs. It asks nobody, so it costs nothing and cannot be
@@ -155,26 +162,26 @@ impl ReceiptFunction {
     }
 }
 
-fn refuse(refusal: &Refusal, request_id: &str, tally: &Tally) -> Answer {
-    tally.count(Metric::RequestRefused);
+fn refuse(refusal: &Refusal, request_id: &str, body: &[u8], tally: &Tally) -> Answer {
     let code = refusal.code();
+    tally.refuse(code);
+    let receipt_id = receipt_named_in(body);
     tracing::warn!(
-        correlation.id = request_id,
         error.code = code.as_str(),
+        receipt.id = receipt_id.map(tracing::field::display),
         "refused a request: {}",
         ErrorChain(refusal)
     );
-    let mut answer = error_answer(code, refusal.details(), request_id);
+    let mut answer = Answer::error(code, refusal.details(), request_id);
     answer.retry_after_s = refusal.retry_after_s();
     answer
 }
 
-fn error_answer(code: ErrorCode, details: Option<Value>, request_id: &str) -> Answer {
-    let mut error = json!({ "code": code.as_str(), "message": code.message(), "requestId": request_id });
-    if let Some(details) = details {
-        error["details"] = details;
-    }
-    Answer::new(code.http_status(), json!({ "error": error }))
+/// The receipt that a refused body is about, for whoever looks for it in the log. Nothing of a body that is too large is
+/// looked at.
+fn receipt_named_in(body: &[u8]) -> Option<Id> {
+    let is_small = body.len() <= BODY_BYTES_MAX;
+    is_small.then(|| PostedReceipt::parse(body).ok())?.map(|posted| posted.request_id())
 }
 
 /// A look-up's answer. "Not found" is an answer and not an error: it has no envelope (contract 1.3).
@@ -194,54 +201,4 @@ fn found_answer(found: Option<StoredReceipt>) -> Answer {
         body["reason"] = reason.into();
     }
     Answer::new(200, json!({ "found": true, "receipt": body }))
-}
-
-/// Whether a client's own request id is taken over (contract 1.4).
-fn is_request_id(text: &str) -> bool {
-    (8..=128).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
-}
-
-impl Answer {
-    const fn new(status: u16, body: Value) -> Self {
-        Self { status, body, retry_after_s: None }
-    }
-
-    fn into_response(self, request_id: &str) -> ApiGatewayV2httpResponse {
-        let mut response = ApiGatewayV2httpResponse::default();
-        response.status_code = self.status.into();
-        response.headers.insert("content-type", HeaderValue::from_static("application/json"));
-        response.headers.insert("cache-control", HeaderValue::from_static("no-store"));
-        if let Ok(id) = HeaderValue::from_str(request_id) {
-            response.headers.insert("x-request-id", id);
-        }
-        if let Some(retry_after_s) = self.retry_after_s {
-            response.headers.insert("retry-after", HeaderValue::from(retry_after_s));
-        }
-        response.body = Some(self.body.to_string().into());
-        response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clients_request_id_is_taken_over_if_it_is_harmless() {
-        assert!(is_request_id("abc.DEF_1:2-3"));
-        for id in ["short", "has space in it", "line\nbreak--", &"x".repeat(129)] {
-            assert!(!is_request_id(id), "{id}");
-        }
-    }
-
-    #[test]
-    fn the_envelope_is_the_contracts() {
-        let answer = error_answer(ErrorCode::AuthTimestampSkew, Some(json!({"maxSkewSeconds": 300})), "id");
-        assert_eq!(answer.status, 401);
-        assert_eq!(answer.body["error"]["code"], "PROXY_AUTH_TIMESTAMP_SKEW");
-        assert_eq!(answer.body["error"]["details"], json!({"maxSkewSeconds": 300}));
-        let plain = error_answer(ErrorCode::AuthReplay, None, "id");
-        assert!(plain.body["error"].get("details").is_none());
-    }
 }

@@ -3,7 +3,6 @@
 //! A library beside the binary, so that the vectors run through the real handler with their own clock.
 
 pub mod handler;
-pub mod http_event;
 
 use backbone_aws::settings;
 

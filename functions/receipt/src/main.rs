@@ -1,12 +1,11 @@
 //! The `receipt` function. Wiring only.
 
 use backbone::metrics::Tally;
+use backbone_aws::http_api::{HttpEvent, HttpResponse};
 use backbone_aws::settings::Settings;
 use backbone_aws::{Aws, log};
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use lambda_http::lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use receipt::handler::ReceiptFunction;
-use receipt::http_event::HttpEvent;
 
 const SERVICE: &str = "receipt";
 
@@ -23,7 +22,7 @@ async fn handle(
     aws: &Aws,
     function: &ReceiptFunction,
     event: LambdaEvent<HttpEvent>,
-) -> Result<ApiGatewayV2httpResponse, Error> {
+) -> Result<HttpResponse, Error> {
     let LambdaEvent { payload, context } = event;
     let invocation =
         aws.invocation(&context.request_id, context.deadline).traced(context.xray_trace_id.as_deref());

@@ -1,25 +1,28 @@
 //! `operator trust`: pairs and revocations.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use backbone::did::AgentDid;
 use backbone::home::ProxyOrigin;
-use backbone::stores::StoreError;
+use backbone::stores::{Revoking, TrustChanges as _};
 use backbone::timestamp::to_iso;
 use backbone::trust::PairSide;
-use backbone_aws::settings::{Settings, SettingsError, TRUST_TABLE};
+use backbone_aws::settings::TRUST_TABLE;
 use backbone_aws::{AgentTrust, Aws, PairChange};
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
-/// The longest a command may take, in milliseconds.
-const TIME_LIMIT_MS: u64 = 30_000;
+use crate::answer::{Answer, Exit};
+use crate::deployment::{Access, Deployment, Where, call};
+use crate::failure::Failure;
 
 /// Whose table, and what to do with it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The trust table; the stack's output `TrustTable`.
+    /// The trust table, where no stack is named; the stack's output `TrustTable`.
     #[arg(long, env = TRUST_TABLE)]
-    trust_table: String,
+    trust_table: Option<String>,
     #[command(subcommand)]
     action: Action,
 }
@@ -51,7 +54,8 @@ enum Action {
         #[arg(value_parser = agent_did)]
         other: AgentDid,
     },
-    /// Refuse an agent from its next request on. A socket that is open stays open.
+    /// Refuse an agent from its next request on. A socket that is open is cut by the next reconciliation, within five
+    /// minutes.
     Revoke {
         /// The agent's DID.
         #[arg(value_parser = agent_did)]
@@ -74,30 +78,21 @@ enum Action {
     },
 }
 
-/// Why it is not known whether what was asked for is so now.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// It was not begun.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// It may have been done.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+/// Does what `arguments` say. A table that is named here needs no deployment around it.
+pub(crate) async fn run(arguments: Arguments, place: &Where) -> Result<Answer, Failure> {
+    let aws = match (&place.stack, arguments.trust_table) {
+        (None, Some(table)) => {
+            let outputs = BTreeMap::from([("TrustTable".to_owned(), table)]);
+            Access::ordinary(place).await?.stores(&outputs)?
+        }
+        (Some(_), _) | (None, None) => Deployment::find(place).await?.into_stores(),
+    };
+    act(arguments.action, &aws).await
 }
 
-/// Does what `arguments` say, and answers what to tell the operator.
-///
-/// # Errors
-///
-/// If AWS cannot be asked, or does not answer.
-pub(crate) async fn run(arguments: Arguments) -> Result<String, Failure> {
-    let env = |name: &str| match name {
-        TRUST_TABLE => Some(arguments.trust_table.clone()),
-        _ => std::env::var(name).ok(),
-    };
-    let aws = Aws::new(Settings::from_env(&env, &[TRUST_TABLE])?)?;
-    let invocation = aws.invocation("operator", aws.now_ms() + TIME_LIMIT_MS);
-    Ok(match arguments.action {
+async fn act(action: Action, aws: &Aws) -> Result<Answer, Failure> {
+    let invocation = call(aws);
+    Ok(match action {
         Action::Pair { one, other, one_home, other_home } => {
             let sides =
                 [PairSide { agent: one, home: one_home }, PairSide { agent: other, home: other_home }];
@@ -105,27 +100,44 @@ pub(crate) async fn run(arguments: Arguments) -> Result<String, Failure> {
             let change = invocation.put_pair(one, other).await?;
             let (one, other) = (&one.agent, &other.agent);
             match change {
-                PairChange::Changed => format!("paired {one} and {other}"),
-                PairChange::Unchanged => format!("{one} and {other} were paired so already"),
+                PairChange::Changed => said(true, format!("paired {one} and {other}")),
+                PairChange::Unchanged => said(false, format!("{one} and {other} were paired so already")),
             }
         }
         Action::Unpair { one, other } => match invocation.remove_pair(&one, &other).await? {
-            PairChange::Changed => format!("unpaired {one} and {other}"),
-            PairChange::Unchanged => format!("{one} and {other} were not paired"),
+            PairChange::Changed => said(true, format!("unpaired {one} and {other}")),
+            PairChange::Unchanged => said(false, format!("{one} and {other} were not paired")),
         },
-        Action::Revoke { agent, reason } => {
-            invocation.revoke_agent(&agent, reason.as_deref()).await?;
-            format!("revoked {agent}")
-        }
+        Action::Revoke { agent, reason } => match invocation.revoke_agent(&agent, reason.as_deref()).await? {
+            Revoking::New => said(true, format!("revoked {agent}")),
+            Revoking::Known => said(false, format!("{agent} was revoked already")),
+        },
         Action::Allow { agent } => {
             invocation.allow_agent(&agent).await?;
-            format!("{agent} is not revoked")
+            said(true, format!("{agent} is not revoked"))
         }
-        Action::Show { agent } => Shown(&agent, &invocation.agent_trust(&agent).await?).to_string(),
+        Action::Show { agent } => {
+            let trust = invocation.agent_trust(&agent).await?;
+            let json = shown(&agent, &trust);
+            Answer { text: Shown(&agent, &trust).to_string(), json, exit: Exit::Done }
+        }
     })
 }
 
-fn agent_did(text: &str) -> Result<AgentDid, &'static str> {
+/// What is said of a change.
+fn said(changed: bool, text: String) -> Answer {
+    Answer { json: json!({ "changed": changed, "said": text }), text, exit: Exit::Done }
+}
+
+fn shown(agent: &AgentDid, trust: &AgentTrust) -> Value {
+    let revocation = trust.revocation.as_ref().map(|revocation| {
+        json!({ "reason": revocation.reason, "revokedAt": revocation.revoked_at_ms.map(to_iso) })
+    });
+    json!({ "agentDid": agent, "revocation": revocation, "pairs": trust.pairs })
+}
+
+/// Reads an argument that is an agent.
+pub(crate) fn agent_did(text: &str) -> Result<AgentDid, &'static str> {
     AgentDid::parse(text).ok_or("not an agent DID, such as did:cdi:registry.clawdentity.com:agent:<ULID>")
 }
 

@@ -1,5 +1,8 @@
 //! `cargo xtask acceptance`: the end-to-end suite against a deployed stack.
 
+use std::env;
+use std::ffi::OsString;
+
 use crate::failure::Failure;
 use crate::processes::{self, Output};
 use crate::python_tools::PythonTools;
@@ -17,6 +20,7 @@ pub(crate) fn run(stack: &str, suite_arguments: &[String]) -> Result<(), Failure
     let outputs = run.file("outputs.json");
     steps::run("look up the stack's outputs", || {
         let mut sam = tools.sam();
+        sam.envs(callers_aws());
         sam.args(["list", "stack-outputs", "--output", "json", "--stack-name", stack]);
         let output = Output::Captured { stdout: &outputs, log: &run.file("sam.log") };
         processes::run(&mut sam, &output).map_err(|failure| {
@@ -27,7 +31,13 @@ pub(crate) fn run(stack: &str, suite_arguments: &[String]) -> Result<(), Failure
     })?;
     steps::run_shown("end-to-end suite", || {
         let mut suite = workspace::command(host.program("acceptance"));
+        suite.envs(callers_aws());
         suite.arg("--outputs").arg(&outputs).args(suite_arguments);
         processes::run(&mut suite, &Output::Shown)
     })
+}
+
+/// The one place where the caller's credentials are meant to be used.
+fn callers_aws() -> impl Iterator<Item = (OsString, OsString)> {
+    env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("AWS_")))
 }

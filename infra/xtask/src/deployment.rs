@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::origin_secret::OriginSecret;
@@ -79,6 +79,12 @@ impl Site {
     }
 }
 
+/// Who may post events to the local stack, and with what secret.
+pub(crate) const INTERNAL_SERVICE: (&str, &str) = ("registry", "no secret on one machine");
+/// SHA-256 of that secret.
+const INTERNAL_SERVICE_SECRET_SHA256: &str =
+    "568dc0604f47cb686b0733577b2d4c78cca8946a6cbe405c9dc14a2e6fa8e540";
+
 /// The outputs of the deployed stack, by key.
 pub(crate) struct Outputs(BTreeMap<String, String>);
 
@@ -135,6 +141,8 @@ pub(crate) fn deploy(with: Workbench<'_>, site: Site, peer: Option<Site>) -> Res
         .arg("LogLevel=debug")
         .arg(format!("Architecture={}", host.architecture))
         .arg(format!("RegistryUrl=http://127.0.0.1:{}", ports.registry))
+        .arg(format!("InternalServiceId={}", INTERNAL_SERVICE.0))
+        .arg(format!("InternalServiceSecretSha256={INTERNAL_SERVICE_SECRET_SHA256}"))
         .arg(format!("AwsEndpointUrl=http://127.0.0.1:{}", ports.aws))
         // The limits of API Gateway that MiniStack does not have apply to the functions' calls as well.
         .arg(format!("ConnectionsOrigin={}", site.origin()))
@@ -152,6 +160,15 @@ pub(crate) fn deploy(with: Workbench<'_>, site: Site, peer: Option<Site>) -> Res
     processes::run(&mut sam, &Output::Captured { stdout: &listing, log: &log })?;
     let text = fs::read(&listing).map_err(|error| Failure::io("cannot read outputs.json", &error))?;
     Outputs::parse(&text).ok_or_else(|| Failure::new("the stack's outputs do not parse").with_log(&listing))
+}
+
+/// Has a stack take over the registry's keys and revocation list. On AWS a rule has it do so after every deployment.
+pub(crate) fn reconcile(with: Workbench<'_>, site: Site) -> Result<(), Failure> {
+    let event = json!({ "source": "xtask", "detail-type": "Deployed", "detail": {} }).to_string();
+    let mut sam = sam_at_ministack(with, site);
+    sam.args(["remote", "invoke", "RegistryEventsFunction", "--stack-name", site.stack_name])
+        .args(["--region", REGION, "--event", &event]);
+    processes::run(&mut sam, &Output::Log(&with.run.file(&site.file("reconcile", "log"))))
 }
 
 /// SAM CLI that can reach MiniStack and nothing else.

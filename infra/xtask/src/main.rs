@@ -5,6 +5,7 @@ mod acceptance;
 mod cargo;
 mod demo;
 mod deployment;
+mod docs;
 mod failure;
 mod local_http;
 mod ministack;
@@ -41,6 +42,7 @@ Usage: cargo xtask <command>
             the end-to-end suite against a deployed stack, with the AWS credentials of your environment or profile
   package   build the functions for AWS (arm64) and check their size
   validate  check template.yaml
+  docs      write the pages that come from the template and the contracts
 ";
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             }
             ["package"] => Box::new(package::run),
             ["validate"] => Box::new(validate::run),
+            ["docs"] => Box::new(docs::run),
             ["help" | "--help" | "-h"] => {
                 print!("{USAGE}");
                 return ExitCode::SUCCESS;

@@ -12,11 +12,12 @@ use crate::{sam_build, steps, workspace};
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// Every function by its name in template.yaml, and what its program may weigh, in bytes. A cold start reads all of it.
-const CEILINGS: [(&str, u64); 4] = [
+const CEILINGS: [(&str, u64); 5] = [
     ("AuthorizerFunction", 6_500_000),
     ("ConnectionFunction", 6_500_000),
     ("ReceiptFunction", 6_000_000),
     ("ConsumerFunction", 6_500_000),
+    ("RegistryEventsFunction", 6_500_000),
 ];
 
 pub(crate) fn run() -> Result<(), Failure> {
@@ -40,7 +41,7 @@ fn check_sizes(built: &Path) -> Result<(), Failure> {
         let size = fs::metadata(&program)
             .map_err(|error| Failure::io(format!("cannot read {}", program.display()), &error))?
             .len();
-        println!("      {function:<20} {} of {}", megabytes(size), megabytes(ceiling));
+        println!("      {function:<22} {} of {}", megabytes(size), megabytes(ceiling));
         if size > ceiling {
             too_large.push(function);
         }

@@ -69,6 +69,9 @@ impl Stack {
             }
             Ok(())
         })?;
+        steps::run("reconcile with the registry", || {
+            [Some(home), peer].into_iter().flatten().try_for_each(|site| deployment::reconcile(with, site))
+        })?;
 
         let description = run.file("stack.json");
         fs::write(&description, described.to_string())
@@ -114,6 +117,7 @@ fn describe(with: Workbench<'_>, site: Site, outputs: &Outputs, iam: Iam) -> Res
         "pageUrl": origin(ports.page),
         "originSecret": origin_secret.as_str(),
         "httpApiUrl": outputs.get("HttpApiUrl")?,
+        "internalService": { "id": deployment::INTERNAL_SERVICE.0, "secret": deployment::INTERNAL_SERVICE.1 },
         "webSocketUrl": outputs.get("WebSocketUrl")?,
         "outputs": all,
     }))

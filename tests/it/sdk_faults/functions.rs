@@ -19,8 +19,8 @@ use backbone::stores::ConnectionStore as _;
 use backbone::trust::PairSide;
 use backbone_aws::PairChange;
 use backbone_aws::auth_policy::auth_policy;
+use backbone_aws::http_api::HttpEvent;
 use receipt::handler::ReceiptFunction;
-use receipt::http_event::HttpEvent;
 use serde_json::{Value, json};
 
 use super::world::{PEER, Process, World, new_agent};

@@ -3,6 +3,7 @@
 use acceptance::fault_proxy::{Operation, Refusal};
 use backbone::connection::ConnectionRef;
 use backbone::queue_message::QueueMessage;
+use backbone::reason_code::ReasonCode;
 use backbone::stores::{DeadLetter, DeadLetters as _, ReceiptQueue as _, SourceQueue, StoreError};
 use backbone_aws::Invocation;
 
@@ -45,7 +46,7 @@ impl Call for Bury {
             body: "not json".to_owned(),
             version: None,
             origin_proxy: None,
-            reason_code: "not_json",
+            reason_code: ReasonCode::NotJson,
             reason: "body is not JSON (line 1, column 2)".to_owned(),
             receive_count: 1,
             original_message_id: "a-message".to_owned(),

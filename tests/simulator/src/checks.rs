@@ -90,6 +90,7 @@ impl World {
         let frame_id = receipt.frame_id();
         let (times, latest_ms) = self.ledger.taken.entry(frame_id).or_default();
         *times += 1;
+        self.ledger.last_told.insert(receipt.key(), frame_id);
         *latest_ms = receipt.processed_at_ms.max(*latest_ms);
         let times = *times;
         if !self.profile.is_clean() || self.forced.is_some() {
@@ -142,40 +143,42 @@ impl World {
                     self.violated(Invariant::NothingIsLost, format!("{} {body:?} was dropped", message.id));
                 }
             }
+            // They are on a queue of their own, with checks of its own.
+            Content::Event(_) => {}
         }
     }
 
     /// A receipt has left a place; it must be in another, or at an end (I1).
     /// What was decided about it may be as old as `decided_ms`.
     pub(crate) fn check_kept(&mut self, receipt: &Receipt, decided_ms: u64, moment: &str) {
-        let (key, frame_id) = (receipt.key(), receipt.frame_id());
-        if self.ledger.was_stored(&key, frame_id, decided_ms) && self.is_kept(receipt, false) {
-            self.ledger.repeated.insert((frame_id, receipt.processed_at_ms));
+        if self.ledger.was_said_before(receipt, decided_ms) && self.is_kept(receipt, 0) {
+            self.ledger.repeated.insert((receipt.frame_id(), receipt.processed_at_ms));
         }
         match self.place_of(receipt) {
             Place::Kept => {}
-            Place::Ended(end) => *self.ledger.ends.entry(end).or_default() += 1,
+            Place::Ended(end) => {
+                self.ledger.ends.insert((end, receipt.frame_id(), receipt.processed_at_ms));
+            }
             Place::Nowhere => {
                 self.violated(Invariant::NothingIsLost, format!("{} {moment} and is nowhere", name(receipt)));
             }
         }
     }
 
-    /// Whether what a receipt says is pushed, waiting, queued or buried. `since_then`: as said then or later, which is
-    /// more than that the sender has ever been told.
-    fn is_kept(&self, receipt: &Receipt, since_then: bool) -> bool {
-        let is_late_enough = |at_ms: u64| !since_then || at_ms >= receipt.processed_at_ms;
-        let is_it = |other: &Receipt| says_the_same(other, receipt) && is_late_enough(other.processed_at_ms);
-        self.ledger.taken.get(&receipt.frame_id()).is_some_and(|(_, latest_ms)| is_late_enough(*latest_ms))
+    /// Whether what a receipt says is pushed, waiting, queued or buried, as said at `since_ms` or later.
+    fn is_kept(&self, receipt: &Receipt, since_ms: u64) -> bool {
+        let is_it = |other: &Receipt| says_the_same(other, receipt) && other.processed_at_ms >= since_ms;
+        self.ledger.taken.get(&receipt.frame_id()).is_some_and(|(_, latest_ms)| *latest_ms >= since_ms)
             || self.tables.mailbox_of(&receipt.sender).any(|waiting| is_it(&waiting.receipt))
             || self.queued().filter_map(Content::receipt).any(is_it)
             || self.dead().filter_map(|dead| dead.content.receipt()).any(is_it)
     }
 
-    /// Where a receipt is.
+    /// Where a receipt is. Its sender may have been told the same before, if nothing else since then.
     pub(crate) fn place_of(&self, receipt: &Receipt) -> Place {
         let is_repetition = self.ledger.repeated.contains(&(receipt.frame_id(), receipt.processed_at_ms));
-        if is_repetition || self.is_kept(receipt, true) {
+        let is_last_told = self.ledger.last_told.get(&receipt.key()) == Some(&receipt.frame_id());
+        if is_repetition || is_last_told || self.is_kept(receipt, receipt.processed_at_ms) {
             return Place::Kept;
         }
         let row = self.tables.receipts.get(&receipt.key());

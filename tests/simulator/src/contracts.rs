@@ -231,7 +231,7 @@ fn waiting(number: usize, processed_at_ms: u64) -> Waiting {
         reason: Some("a \"reason\"".to_owned()),
         processed_at_ms,
     };
-    Waiting { receipt, expires_at_s: EXPIRES_AT_S }
+    Waiting { receipt, expires_at_s: EXPIRES_AT_S, correlation_id: Some("a-post".to_owned()) }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::operation::Operation;
 use crate::peers;
 use crate::queue::Content;
 use crate::recipients::{self, Mood};
+use crate::registry_events;
 use crate::rng::Rng;
 use crate::run::{Report, settle};
 use crate::traffic::{self, Statement, agent};
@@ -50,6 +51,8 @@ pub struct Script {
     outage_s: Option<(u64, u64)>,
     /// When events happen that the sender is told of.
     events: &'static [u64],
+    /// When the sender is revoked at the registry, and whether that is told.
+    revoked: Option<(u64, bool)>,
     mood: Mood,
     is_frail: bool,
     has_junk: bool,
@@ -64,6 +67,7 @@ const NONE: Script = Script {
     is_from_peer: false,
     outage_s: None,
     events: &[],
+    revoked: None,
     mood: Mood::Accepts,
     is_frail: false,
     has_junk: false,
@@ -74,7 +78,7 @@ const DELIVERED: Status = Status::DeliveredToWebhook;
 const DEAD: Status = Status::DeadLettered;
 
 /// Together they reach every operation.
-pub const SCRIPTS: [Script; 9] = [
+pub const SCRIPTS: [Script; 11] = [
     Script {
         name: "online: a receipt, the same again, another state, and junk beside them",
         visits: &[Visit { from_s: 1, until_s: 50, is_announced: true }],
@@ -153,6 +157,29 @@ pub const SCRIPTS: [Script; 9] = [
         mood: Mood::Refuses,
         ..NONE
     },
+    Script {
+        name: "revoked: a socket that opens meanwhile, receipts beside it, and junk among the events",
+        visits: &[
+            Visit { from_s: 10, until_s: 50, is_announced: true },
+            Visit { from_s: 52, until_s: 55, is_announced: true },
+        ],
+        rival: &[Visit { from_s: 11, until_s: 40, is_announced: true }],
+        posts: &[(5, 1, DELIVERED), (10, 2, DELIVERED), (11, 3, DELIVERED), (20, 4, DELIVERED)],
+        revoked: Some((11, true)),
+        has_junk: true,
+        ..NONE
+    },
+    Script {
+        name: "revoked, and nobody told: the registry's list",
+        visits: &[
+            Visit { from_s: 10, until_s: 400, is_announced: true },
+            Visit { from_s: 405, until_s: 410, is_announced: true },
+        ],
+        posts: &[(5, 1, DELIVERED), (20, 2, DELIVERED)],
+        revoked: Some((15, false)),
+        ends_s: 420,
+        ..NONE
+    },
 ];
 
 impl Script {
@@ -203,7 +230,12 @@ impl Script {
                 recipients::announce(sim_of_event, recipients::delivery(number, 0), retention_s).await;
             });
         }
-        sim.spawn(connectors::visit_and_return(sim.clone(), agent("sender", 0), self.visits));
+        if self.revoked.is_none() {
+            sim.spawn(connectors::visit_and_return(sim.clone(), agent("sender", 0), self.visits));
+        } else {
+            // Whoever is refused for ever would dial for ever, and every attempt would be tried with every fate.
+            sim.spawn(connectors::visit(sim.clone(), agent("sender", 0), self.visits));
+        }
         if !self.rival.is_empty() {
             sim.spawn(connectors::visit(sim.clone(), agent("sender", 0), self.rival));
         }
@@ -229,8 +261,14 @@ impl Script {
             };
             sim.spawn(task);
         }
+        if let Some((at_s, is_told)) = self.revoked {
+            sim.spawn(registry_events::poll(sim.clone()));
+            sim.spawn(registry_events::reconcile(sim.clone()));
+            sim.spawn(registry_events::revoke(sim.clone(), agent("sender", 0), at_s * 1_000, is_told));
+        }
         if self.has_junk {
             sim.with(|world| {
+                world.put_event("junk".to_owned());
                 world.schedule.happen_in(15_000, |world| {
                     world.put(&Content::Junk { body: "junk".to_owned(), version: None }, "junk", 0);
                 });

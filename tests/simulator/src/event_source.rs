@@ -26,7 +26,7 @@ pub(crate) async fn poll(sim: Sim, settings: DeliverySettings, source: SourceQue
     }
 }
 
-async fn wait_for_a_message(sim: &Sim, source: SourceQueue) {
+pub(crate) async fn wait_for_a_message(sim: &Sim, source: SourceQueue) {
     loop {
         let next_ms = sim.with(|world| world.source(source).next_visible_ms()).unwrap_or(u64::MAX);
         if next_ms <= sim.now_ms() {
@@ -39,14 +39,15 @@ async fn wait_for_a_message(sim: &Sim, source: SourceQueue) {
     }
 }
 
-fn receive(world: &mut World, source: SourceQueue) -> Vec<QueuedMessage> {
+pub(crate) fn receive(world: &mut World, source: SourceQueue) -> Vec<QueuedMessage> {
     let limit = world.rng.between(1, BATCH_MAX);
     let redelivered = if world.calm { 0 } else { world.profile.redelivered };
     let now_ms = world.now_ms();
-    let World { queue, peer_queue, rng, .. } = world;
+    let World { queue, peer_queue, events, rng, .. } = world;
     let queue = match source {
         SourceQueue::Receipts => queue,
         SourceQueue::Peers => peer_queue,
+        SourceQueue::Events => events,
     };
     let batch = queue.receive(now_ms, limit, redelivered, rng);
     world.schedule.changed();

@@ -134,7 +134,7 @@ impl Profile {
             frail: rate(200, 1) > 0,
             cursed: false,
         };
-        for service in [Service::Tables, Service::Queue, Service::Gateway] {
+        for service in [Service::Tables, Service::Queue, Service::Gateway, Service::Registry] {
             if rng.chance(150) {
                 let begin_ms = rng.between(from_ms, until_ms);
                 let end_ms = rng.between(begin_ms, begin_ms + 600_000);

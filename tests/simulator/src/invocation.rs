@@ -45,7 +45,7 @@ impl Function {
             Self::Receipt => 15_000,
             Self::Consumer => 30_000,
             Self::Connection => 10_000,
-            Self::RegistryEvents => 300_000,
+            Self::RegistryEvents => 60_000,
         }
     }
 }

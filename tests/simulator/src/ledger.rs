@@ -92,6 +92,8 @@ pub(crate) struct Ledger {
     pub(crate) accepted: Vec<Receipt>,
     /// How often API Gateway has answered 200 to a frame, and the latest time that the frame said.
     pub(crate) taken: BTreeMap<Id, (u64, u64)>,
+    /// The last frame about a receipt to which API Gateway has answered 200.
+    pub(crate) last_told: BTreeMap<ReceiptKey, Id>,
     /// How often a frame may be pushed in a run without faults.
     pub(crate) pushes_due: BTreeMap<Id, u64>,
     /// Every order that a receipt's row has had, and since when.
@@ -106,7 +108,8 @@ pub(crate) struct Ledger {
     pub(crate) acknowledged: BTreeSet<DeliveryKey>,
     /// How often API Gateway has taken the frame of a delivery.
     pub(crate) offered: BTreeMap<DeliveryKey, u64>,
-    pub(crate) ends: BTreeMap<CountedEnd, u64>,
+    /// What ended so, by frame and time: a state leaves its mailbox and the queue, and is counted once.
+    pub(crate) ends: BTreeSet<(CountedEnd, Id, u64)>,
     /// Invocations that did not answer; what they had counted may be lost.
     pub(crate) deaths: u64,
     pub(crate) violations: Vec<Violation>,
@@ -119,10 +122,11 @@ impl Ledger {
         orders.iter().filter(|(since_ms, _)| *since_ms < at_ms).map(|(_, order)| *order).max()
     }
 
-    /// Whether a receipt's row held this frame at some time from `since_ms` on.
-    pub(crate) fn was_stored(&self, key: &ReceiptKey, frame_id: Id, since_ms: u64) -> bool {
-        let orders = self.orders.get(key).map(Vec::as_slice).unwrap_or_default();
+    /// Whether a receipt's row held what `receipt` says, said at another time, at some moment from `since_ms` on.
+    pub(crate) fn was_said_before(&self, receipt: &Receipt, since_ms: u64) -> bool {
+        let orders = self.orders.get(&receipt.key()).map(Vec::as_slice).unwrap_or_default();
         let first = orders.iter().rposition(|(at_ms, _)| *at_ms < since_ms).unwrap_or_default();
-        orders[first..].iter().any(|(_, (_, stored))| *stored == frame_id)
+        let is_other = |order: &Order| order.1 == receipt.frame_id() && order.0 != receipt.processed_at_ms;
+        orders[first..].iter().any(|(_, order)| is_other(order))
     }
 }

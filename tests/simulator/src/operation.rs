@@ -6,6 +6,7 @@ pub(crate) enum Service {
     Tables,
     Queue,
     Gateway,
+    Registry,
 }
 
 /// A verb of the library's traits: each is one await point of a handler.
@@ -55,11 +56,25 @@ pub enum Operation {
     Push,
     /// The end of a socket.
     Close,
+    /// A revocation's row.
+    RevokeAgent,
+    /// A revoked token's row.
+    RevokeToken,
+    /// Which of many rows of the trust table exist.
+    RevokedRows,
+    /// What is known of the registry.
+    RegistryRows,
+    /// What is new at the registry, written down.
+    KeepRegistry,
+    /// A page of the connections.
+    LiveAgents,
+    /// The registry's keys, or its revocation list.
+    AskRegistry,
 }
 
 impl Operation {
     /// Every one.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 29] = [
         Self::ReadForDelivery,
         Self::Record,
         Self::KeepWaiting,
@@ -82,6 +97,13 @@ impl Operation {
         Self::Bury,
         Self::Push,
         Self::Close,
+        Self::RevokeAgent,
+        Self::RevokeToken,
+        Self::RevokedRows,
+        Self::RegistryRows,
+        Self::KeepRegistry,
+        Self::LiveAgents,
+        Self::AskRegistry,
     ];
 
     pub(crate) const fn service(self) -> Service {
@@ -102,9 +124,16 @@ impl Operation {
             | Self::Deliveries
             | Self::NoteTurn
             | Self::RemoveDelivery
-            | Self::Acknowledge => Service::Tables,
+            | Self::Acknowledge
+            | Self::RevokeAgent
+            | Self::RevokeToken
+            | Self::RevokedRows
+            | Self::RegistryRows
+            | Self::KeepRegistry
+            | Self::LiveAgents => Service::Tables,
             Self::Send | Self::ShowAgain | Self::Bury => Service::Queue,
             Self::Push | Self::Close => Service::Gateway,
+            Self::AskRegistry => Service::Registry,
         }
     }
 
@@ -120,7 +149,8 @@ impl Operation {
             | Self::Deliveries
             | Self::NoteTurn
             | Self::RemoveDelivery
-            | Self::RestoreDelivery => true,
+            | Self::RestoreDelivery
+            | Self::RevokeAgent => true,
             Self::ReadForDelivery
             | Self::Connection
             | Self::Claim
@@ -132,7 +162,13 @@ impl Operation {
             | Self::Send
             | Self::ShowAgain
             | Self::Bury
-            | Self::Close => false,
+            | Self::Close
+            | Self::RevokeToken
+            | Self::RevokedRows
+            | Self::RegistryRows
+            | Self::KeepRegistry
+            | Self::LiveAgents
+            | Self::AskRegistry => false,
         }
     }
 }

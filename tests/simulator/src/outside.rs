@@ -222,6 +222,7 @@ impl DeadLetters for Invocation {
         self.call(Operation::Bury, move |world| {
             world.note(|| format!("{who}: bury {} as {}", letter.original_message_id, letter.reason_code));
             let content = match QueueMessage::parse(&letter.body, None) {
+                _ if letter.queue == SourceQueue::Events => Content::Event(letter.body),
                 // What peers may not send is junk, whatever it says.
                 Ok(QueueMessage::DeliveryReceipt(receipt)) => {
                     Content::Known(Box::new(QueueMessage::DeliveryReceipt(receipt)))
@@ -254,6 +255,9 @@ impl ConnectionStore for Invocation {
         let seen = seen.live.as_ref().map(|live| live.connection_id.clone());
         self.call(Operation::Claim, move |world| {
             let claimed = world.tables.claim(&newcomer, lease_expires_at_ms, history, seen.as_deref());
+            if claimed == Claimed::Claimed {
+                world.newest.insert(newcomer.agent.clone(), newcomer.connection_id.clone());
+            }
             world.note(|| format!("{who}: claim {}: {claimed:?}", newcomer.connection_id));
             Ok(claimed)
         })
@@ -319,6 +323,6 @@ impl TrustStore for Invocation {
     }
 
     async fn registry_rows(&self) -> Result<RegistryRows, StoreError> {
-        Ok(RegistryRows::default())
+        self.call(Operation::RegistryRows, move |world| Ok(world.tables.registry.clone())).await
     }
 }

@@ -3,6 +3,9 @@
 //! Handlers are not touched: a bug changes what they are told or what becomes of what they do, so that the whole
 //! behaves as if the handler had it.
 
+mod bug;
+mod registry_events;
+
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use backbone::delivery::QueuedMessage;
 use backbone::did::AgentDid;
@@ -12,83 +15,13 @@ use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     Claimed, Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryPage, DeliveryState,
     DeliveryStore, Gateway, Kept, MailboxItem, Push, ReceiptQueue, ReceiptStore, Recorded, SourceQueue,
-    StoreError, TrustStore, TurnNote, Waiting,
+    StoreError, TurnNote, Waiting,
 };
 use backbone::system_delivery::{DeliveryKey, StoredDelivery, SystemDelivery};
-use backbone::trust::{Pair, RegistryRows, TrustAnswer, TrustQuestion};
+use backbone::trust::Pair;
 
+pub use self::bug::Bug;
 use crate::invocation::{Function, Invocation};
-
-/// A bug that a handler could have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Bug {
-    /// A message that is to be shown again is deleted.
-    RetryIsForgotten,
-    /// A push that failed counts as done.
-    FailedPushCountsAsTaken,
-    /// A 410 counts as done.
-    GoneCountsAsTaken,
-    /// Whatever connection the row names is forgotten.
-    ClearIsUnconditional,
-    /// An older state replaces a newer one.
-    RecordIsUnconditional,
-    /// A receipt that was pushed is not recorded as such.
-    PushIsNotRecorded,
-    /// Nothing is put into the mailbox.
-    MailboxIsNotWritten,
-    /// What a drain reads is taken out of the mailbox before it is pushed.
-    DrainTakesOutFirst,
-    /// After the mailbox was written nobody looks for a new connection.
-    SecondLookIsBlind,
-    /// The last item of a page is left out.
-    DrainMissesTheLast,
-    /// A waiting receipt counts as pushed.
-    WaitingCountsAsPushed,
-    /// The newest socket is closed instead of the displaced one.
-    CloseHitsTheNewest,
-    /// A frame goes to somebody else's socket.
-    PushGoesAstray,
-    /// A frame's id is new with every push.
-    FrameIdIsRandom,
-    /// No `connected` message.
-    ConnectIsNotAnnounced,
-    /// No `drain` message.
-    DrainIsNotAnnounced,
-    /// A dead letter is not kept.
-    BurialIsSkipped,
-    /// One failed record fails its whole batch.
-    NeighboursFailToo,
-    /// Every lease counts as over.
-    LeaseIsAlwaysOver,
-    /// 202 whatever the queue says.
-    AcceptedBeforeQueued,
-    /// The consumer does not look whether the sender is revoked.
-    RevocationIsIgnored,
-    /// `$connect` does not look either.
-    ConnectIgnoresRevocation,
-    /// What is stored is not looked at.
-    StoredStateIsIgnored,
-    /// A push waits for an answer for ever.
-    PushHasNoTimeout,
-    /// Two states that one receipt had within a millisecond share one item of the mailbox.
-    MailboxKeysCollide,
-    /// A delivery that was pushed is not looked at again.
-    RepeatIsForgotten,
-    /// An acknowledgement removes somebody else's delivery.
-    AckRemovesAnothers,
-    /// A delivery that is given up is no dead letter.
-    GiveUpIsNotBuried,
-    /// What a turn has done is not written down.
-    TurnsAreNotNoted,
-    /// Nobody looks whether a peer may say what it says.
-    PeersReceiptsAreBelieved,
-    /// A peer may send what this stack sends to itself.
-    PeersMayCloseSockets,
-    /// What is wrong with a peer's message is kept where this stack's own dead letters are.
-    PeersDeadLettersGoAstray,
-    /// A peer's message that failed is looked for on the receipts queue.
-    PeersBackOffIsAstray,
-}
 
 /// A message as the handler is told of it, which is not always as it is.
 pub(crate) fn as_told(bug: Option<Bug>, message: &QueuedMessage) -> QueuedMessage {
@@ -101,45 +34,6 @@ pub(crate) fn as_told(bug: Option<Bug>, message: &QueuedMessage) -> QueuedMessag
     };
     let queue = if passes_for_own { SourceQueue::Receipts } else { message.queue };
     QueuedMessage { queue, ..message.clone() }
-}
-
-impl Bug {
-    /// Every one.
-    pub const ALL: [Self; 33] = [
-        Self::RetryIsForgotten,
-        Self::FailedPushCountsAsTaken,
-        Self::GoneCountsAsTaken,
-        Self::ClearIsUnconditional,
-        Self::RecordIsUnconditional,
-        Self::PushIsNotRecorded,
-        Self::MailboxIsNotWritten,
-        Self::DrainTakesOutFirst,
-        Self::SecondLookIsBlind,
-        Self::DrainMissesTheLast,
-        Self::WaitingCountsAsPushed,
-        Self::CloseHitsTheNewest,
-        Self::PushGoesAstray,
-        Self::FrameIdIsRandom,
-        Self::ConnectIsNotAnnounced,
-        Self::DrainIsNotAnnounced,
-        Self::BurialIsSkipped,
-        Self::NeighboursFailToo,
-        Self::LeaseIsAlwaysOver,
-        Self::AcceptedBeforeQueued,
-        Self::RevocationIsIgnored,
-        Self::ConnectIgnoresRevocation,
-        Self::StoredStateIsIgnored,
-        Self::PushHasNoTimeout,
-        Self::MailboxKeysCollide,
-        Self::PeersReceiptsAreBelieved,
-        Self::PeersMayCloseSockets,
-        Self::PeersDeadLettersGoAstray,
-        Self::PeersBackOffIsAstray,
-        Self::RepeatIsForgotten,
-        Self::AckRemovesAnothers,
-        Self::GiveUpIsNotBuried,
-        Self::TurnsAreNotNoted,
-    ];
 }
 
 /// An invocation's outside with, perhaps, a bug in it.
@@ -251,7 +145,9 @@ impl Gateway for Planted<'_> {
     async fn close(&self, connection_id: &str) -> Result<Closed, StoreError> {
         let newest =
             self.has(Bug::CloseHitsTheNewest).then(|| self.inner.newest_socket(connection_id)).flatten();
-        self.inner.close(newest.as_deref().unwrap_or(connection_id)).await
+        let closed = self.inner.close(newest.as_deref().unwrap_or(connection_id)).await?;
+        let is_revocation = self.inner.function == Function::RegistryEvents;
+        Ok(if self.has(Bug::OpeningCountsAsCut) && is_revocation { Closed::Closed } else { closed })
     }
 }
 
@@ -320,7 +216,9 @@ impl ReceiptQueue for Planted<'_> {
     ) -> Result<(), StoreError> {
         let queue = match queue {
             SourceQueue::Peers if self.has(Bug::PeersBackOffIsAstray) => SourceQueue::Receipts,
-            SourceQueue::Receipts | SourceQueue::Peers => self.inner.true_source(queue, receipt_handle),
+            SourceQueue::Receipts | SourceQueue::Peers | SourceQueue::Events => {
+                self.inner.true_source(queue, receipt_handle)
+            }
         };
         self.inner.show_again(queue, receipt_handle, after_s).await
     }
@@ -335,7 +233,7 @@ impl DeadLetters for Planted<'_> {
         }
         let queue = match letter.queue {
             SourceQueue::Peers if self.has(Bug::PeersDeadLettersGoAstray) => SourceQueue::Receipts,
-            SourceQueue::Receipts | SourceQueue::Peers => {
+            SourceQueue::Receipts | SourceQueue::Peers | SourceQueue::Events => {
                 self.inner.true_source(letter.queue, &letter.original_message_id)
             }
         };
@@ -346,6 +244,9 @@ impl DeadLetters for Planted<'_> {
 impl ConnectionStore for Planted<'_> {
     async fn connection(&self, agent: &AgentDid) -> Result<ConnectionRow, StoreError> {
         let row = self.inner.connection(agent).await?;
+        if let Some(before) = self.seen_before(agent) {
+            return Ok(before);
+        }
         let is_blind = self.has(Bug::SecondLookIsBlind) && self.inner.function == Function::Consumer;
         Ok(if is_blind { ConnectionRow::default() } else { row })
     }
@@ -374,20 +275,6 @@ impl ConnectionStore for Planted<'_> {
 
     async fn end_quarantine(&self, connection: &ConnectionRef) -> Result<(), StoreError> {
         self.inner.end_quarantine(connection).await
-    }
-}
-
-impl TrustStore for Planted<'_> {
-    async fn trust(&self, question: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
-        self.inner.trust(question).await
-    }
-
-    async fn agent_revoked(&self, agent: &AgentDid) -> Result<bool, StoreError> {
-        Ok(self.inner.agent_revoked(agent).await? && !self.has(Bug::ConnectIgnoresRevocation))
-    }
-
-    async fn registry_rows(&self) -> Result<RegistryRows, StoreError> {
-        self.inner.registry_rows().await
     }
 }
 

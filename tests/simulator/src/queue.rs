@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use backbone::delivery::QueuedMessage;
 use backbone::queue_message::{MESSAGE_VERSION, QueueMessage};
+use backbone::reason_code::ReasonCode;
 use backbone::receipt::Receipt;
 use backbone::stores::SourceQueue;
 
@@ -25,6 +26,8 @@ pub(crate) enum Content {
     Known(Box<QueueMessage>),
     /// Something that the consumer cannot understand.
     Junk { body: String, version: Option<&'static str> },
+    /// An event of the registry, on the events queue.
+    Event(String),
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +50,7 @@ pub(crate) struct Dead {
     pub(crate) content: Content,
     pub(crate) origin_proxy: Option<String>,
     /// Why, if it was put there on purpose.
-    pub(crate) reason: Option<&'static str>,
+    pub(crate) reason: Option<ReasonCode>,
 }
 
 /// See the module.
@@ -188,13 +191,18 @@ const fn initial(source: SourceQueue) -> char {
     match source {
         SourceQueue::Receipts => 'm',
         SourceQueue::Peers => 'p',
+        SourceQueue::Events => 'e',
     }
 }
 
 impl Content {
     /// Short words for it.
     pub(crate) fn name(&self) -> String {
-        let Self::Known(message) = self else { return "junk".to_owned() };
+        let message = match self {
+            Self::Known(message) => message,
+            Self::Junk { .. } => return "junk".to_owned(),
+            Self::Event(body) => return format!("event {}", body.get(..24).unwrap_or(body)),
+        };
         match message.as_ref() {
             QueueMessage::DeliveryReceipt(receipt) => name(receipt),
             QueueMessage::Connected(connection) => format!("connected {}", connection.connection_id),
@@ -220,7 +228,7 @@ impl Content {
                 | QueueMessage::DeliveryRefused(_)
                 | QueueMessage::RestoreDelivery(_) => None,
             },
-            Self::Junk { .. } => None,
+            Self::Junk { .. } | Self::Event(_) => None,
         }
     }
 
@@ -236,7 +244,7 @@ impl Content {
                 | QueueMessage::Drain(_)
                 | QueueMessage::Close(_) => None,
             },
-            Self::Junk { .. } => None,
+            Self::Junk { .. } | Self::Event(_) => None,
         }
     }
 }
@@ -246,6 +254,7 @@ impl Message {
         let (body, version) = match &self.content {
             Content::Known(message) => (message.to_body(), Some(MESSAGE_VERSION)),
             Content::Junk { body, version } => (body.clone(), *version),
+            Content::Event(body) => (body.clone(), None),
         };
         QueuedMessage {
             queue: source,

@@ -81,6 +81,11 @@ impl Sockets {
         Closed::Closed
     }
 
+    /// Whether a handshake of an agent is under way.
+    pub(crate) fn is_opening(&self, agent: &AgentDid) -> bool {
+        self.0.values().any(|socket| socket.agent == *agent && socket.state == SocketState::Opening)
+    }
+
     /// The open sockets of an agent.
     pub(crate) fn open_of<'a>(&'a self, agent: &'a AgentDid) -> impl Iterator<Item = &'a str> {
         let is_open = move |socket: &Socket| socket.agent == *agent && socket.state == SocketState::Open;

@@ -1,13 +1,13 @@
 //! The tables, with the conditions that DynamoDB checks for us. Every violation that shows in a write is found here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow, Live};
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{Claimed, DeliveryState, Recorded, Waiting};
-use backbone::trust::{Pair, PairHomes};
+use backbone::trust::{Pair, PairHomes, RegistryRows};
 
 /// Where an item of a mailbox is: its sort key is made of the time, the message and the state's frame.
 type MailboxKey = (AgentDid, u64, Id, Id);
@@ -24,6 +24,8 @@ pub(crate) struct Tables {
     pub(crate) pairs: HashMap<Pair, PairHomes>,
     /// When an agent was revoked.
     pub(crate) revoked: BTreeMap<AgentDid, u64>,
+    pub(crate) revoked_tokens: BTreeSet<Id>,
+    pub(crate) registry: RegistryRows,
 }
 
 impl Tables {

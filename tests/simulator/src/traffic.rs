@@ -4,11 +4,10 @@ use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, Status};
-use backbone::stores::{Clock, Closed, ReceiptQueue};
+use backbone::stores::{Clock, ReceiptQueue};
 
 use crate::executor::Sim;
 use crate::invocation::{Function, Invocation};
-use crate::ledger::Invariant;
 use crate::planted::Planted;
 use crate::queue::Content;
 use crate::world::{BEGIN_MS, World};
@@ -162,44 +161,7 @@ pub(crate) fn redrive_now(world: &mut World) {
     world.note(|| "redrive".to_owned());
     let now_ms = world.now_ms();
     world.queue.redrive(now_ms, |_| false);
+    world.events.redrive(now_ms, |_| false);
     world.peer_queue.redrive(now_ms, |_| false);
     world.schedule.changed();
-}
-
-/// Revokes an agent: its row first, then the end of its socket, as often as that is still opening.
-pub(crate) async fn revoke(sim: Sim, agent: AgentDid, after_ms: u64) {
-    sim.sleep(after_ms).await;
-    sim.with(|world| {
-        let now_ms = world.now_ms();
-        world.note(|| format!("{agent} is revoked"));
-        world.tables.revoked.insert(agent.clone(), now_ms);
-    });
-    loop {
-        let pause_ms = sim.with(|world| world.rng.between(1, 50));
-        sim.sleep(pause_ms).await;
-        let is_cut = sim.with(|world| {
-            let Some(live) = world.tables.row(&agent).live else { return true };
-            let is_closed = world.sockets.close(&live.connection_id) == Closed::Closed;
-            world.schedule.changed();
-            is_closed || !live.of(&agent).may_be_opening(world.now_ms())
-        });
-        if is_cut {
-            return;
-        }
-        sim.sleep(2_000).await;
-    }
-}
-
-/// At the end: a revoked agent has no socket.
-pub(crate) fn check_revoked(world: &mut World) {
-    let open: Vec<String> = world
-        .tables
-        .revoked
-        .keys()
-        .flat_map(|agent| world.sockets.open_of(agent))
-        .map(str::to_owned)
-        .collect();
-    for connection_id in open {
-        world.violated(Invariant::RevokedIsCut, format!("{connection_id} is still open"));
-    }
 }

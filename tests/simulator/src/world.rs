@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use backbone::connection::ConnectionRow;
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::metrics::{Metric, Tally};
@@ -14,6 +15,7 @@ use crate::operation::Operation;
 use crate::planted::Bug;
 use crate::queue::{Content, Dead, Queue};
 use crate::recipients::Mood;
+use crate::registry::RegistryModel;
 use crate::rng::Rng;
 use crate::schedule::Schedule;
 use crate::sockets::{SocketState, Sockets};
@@ -40,6 +42,13 @@ pub(crate) struct World {
     pub(crate) queue: Queue,
     /// What peers send, and what others put there.
     pub(crate) peer_queue: Queue,
+    /// What the registry tells.
+    pub(crate) events: Queue,
+    pub(crate) registry: RegistryModel,
+    /// The connection that was last made an agent's own.
+    pub(crate) newest: BTreeMap<AgentDid, String>,
+    /// What the row of an agent was before its revocation, where a planted bug looks then.
+    pub(crate) seen_before: BTreeMap<AgentDid, ConnectionRow>,
     pub(crate) tables: Tables,
     pub(crate) deliveries: Deliveries,
     pub(crate) sockets: Sockets,
@@ -72,6 +81,10 @@ impl World {
             calm: false,
             queue: Queue::empty(SourceQueue::Receipts),
             peer_queue: Queue::empty(SourceQueue::Peers),
+            events: Queue::empty(SourceQueue::Events),
+            registry: RegistryModel::new(),
+            newest: BTreeMap::new(),
+            seen_before: BTreeMap::new(),
             tables: Tables::new(bug == Some(Bug::MailboxKeysCollide)),
             deliveries: Deliveries::default(),
             sockets: Sockets::default(),
@@ -137,6 +150,7 @@ impl World {
         match source {
             SourceQueue::Receipts => &mut self.queue,
             SourceQueue::Peers => &mut self.peer_queue,
+            SourceQueue::Events => &mut self.events,
         }
     }
 
@@ -173,6 +187,11 @@ impl World {
         let visible_at_ms = self.now_ms() + u64::from(delay_s) * 1_000 + late_ms;
         self.source(source).send(content, origin_proxy, correlation_id, visible_at_ms, copies);
         self.schedule.changed();
+    }
+
+    /// Puts an event on its queue, perhaps twice, perhaps late.
+    pub(crate) fn put_event(&mut self, body: String) {
+        self.put_on(SourceQueue::Events, &Content::Event(body), None, "event", 0);
     }
 
     /// Ends a socket, whoever ends it.

@@ -85,7 +85,7 @@ impl Stack {
 }
 
 /// The named binary, else the one built beside us, else whatever Cargo builds now.
-fn operator_command() -> Command {
+pub(super) fn operator_command() -> Command {
     let named = env::var_os(OPERATOR_VARIABLE).map(PathBuf::from);
     if let Some(binary) = named.or_else(built_beside_us) {
         return Command::new(binary);

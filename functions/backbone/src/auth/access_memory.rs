@@ -1,24 +1,13 @@
-//! The registry's yes to an access token, and how long it stands (design 6).
+//! How long the registry's yes to an access token stands, and when not to ask again (design 6).
+//!
+//! The yes itself is a row that every request reads along with its trust, and is kept nowhere else: whoever deletes the
+//! row, because the session has ended, has the registry asked again by the next request in every instance.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits::{ACCESS_FRESH_MS, ACCESS_OUTAGE_MS, REGISTRY_PAUSE_MS};
 
-/// More entries than an instance sees in [`ACCESS_FRESH_MS`] under the account's request limits; beyond it the old
-/// ones are dropped, which costs a question each.
-const ENTRIES_MAX: usize = 10_000;
-
-/// Yeses by the hash of agent, token id and token. A no is never kept.
-#[derive(Debug, Default)]
-pub(super) struct AccessMemory {
-    yeses: Mutex<HashMap<String, u64>>,
-    /// When the registry last failed to answer, in milliseconds since the Unix epoch; 0 if it never did.
-    failed_at_ms: AtomicU64,
-}
-
-/// What a held yes is worth now.
+/// What a remembered yes is worth now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeldYes {
     /// Young enough to stand by itself.
@@ -29,45 +18,30 @@ pub(super) enum HeldYes {
     None,
 }
 
-impl AccessMemory {
-    /// What is held for `hash`, in memory or as a row last renewed at `row_at_ms`.
-    pub(super) fn held(&self, hash: &str, row_at_ms: Option<u64>, now_ms: u64) -> HeldYes {
-        let in_memory_at_ms = self.yeses().get(hash).copied();
-        match in_memory_at_ms.max(row_at_ms).map(|at_ms| now_ms.saturating_sub(at_ms)) {
-            Some(age_ms) if age_ms < ACCESS_FRESH_MS => HeldYes::Fresh,
-            Some(age_ms) if age_ms < ACCESS_OUTAGE_MS => HeldYes::ForOutage,
-            Some(_) | None => HeldYes::None,
+impl HeldYes {
+    /// The worth at `now_ms` of a yes whose row was written at `row_at_ms`.
+    pub(super) fn of(row_at_ms: Option<u64>, now_ms: u64) -> Self {
+        match row_at_ms.map(|at_ms| now_ms.saturating_sub(at_ms)) {
+            Some(age_ms) if age_ms < ACCESS_FRESH_MS => Self::Fresh,
+            Some(age_ms) if age_ms < ACCESS_OUTAGE_MS => Self::ForOutage,
+            Some(_) | None => Self::None,
         }
     }
+}
 
-    /// Keeps a yes given at `at_ms`.
-    pub(super) fn keep(&self, hash: &str, at_ms: u64) {
-        let mut yeses = self.yeses();
-        if yeses.len() >= ENTRIES_MAX {
-            yeses.retain(|_, kept_ms| at_ms.saturating_sub(*kept_ms) < ACCESS_FRESH_MS);
-        }
-        if yeses.len() < ENTRIES_MAX {
-            yeses.insert(hash.to_owned(), at_ms);
-        }
-    }
+/// When the registry last failed to answer this instance, in milliseconds since the Unix epoch; 0 if it never did.
+#[derive(Debug, Default)]
+pub(super) struct AccessOutage(AtomicU64);
 
-    /// Forgets a yes: the registry has said no since.
-    pub(super) fn forget(&self, hash: &str) {
-        self.yeses().remove(hash);
-    }
-
+impl AccessOutage {
     /// Notes that the registry did not answer.
-    pub(super) fn note_failure(&self, now_ms: u64) {
-        self.failed_at_ms.store(now_ms, Ordering::Relaxed);
+    pub(super) fn note(&self, now_ms: u64) {
+        self.0.store(now_ms, Ordering::Relaxed);
     }
 
     /// Whether the registry failed so recently that who holds a yes need not wait for it to fail again.
-    pub(super) fn registry_failed_recently(&self, now_ms: u64) -> bool {
-        now_ms.saturating_sub(self.failed_at_ms.load(Ordering::Relaxed)) < REGISTRY_PAUSE_MS
-    }
-
-    fn yeses(&self) -> MutexGuard<'_, HashMap<String, u64>> {
-        self.yeses.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn is_recent(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.0.load(Ordering::Relaxed)) < REGISTRY_PAUSE_MS
     }
 }
 
@@ -77,8 +51,6 @@ mod tests {
 
     #[test]
     fn a_yes_stands_a_minute_and_bridges_an_outage_for_a_quarter_of_an_hour() {
-        let memory = AccessMemory::default();
-        memory.keep("h", 1_000);
         for (now_ms, held) in [
             (1_000, HeldYes::Fresh),
             (60_999, HeldYes::Fresh),
@@ -86,11 +58,17 @@ mod tests {
             (900_999, HeldYes::ForOutage),
             (901_000, HeldYes::None),
         ] {
-            assert_eq!(memory.held("h", None, now_ms), held, "{now_ms}");
+            assert_eq!(HeldYes::of(Some(1_000), now_ms), held, "{now_ms}");
         }
-        assert_eq!(memory.held("h", Some(900_000), 901_000), HeldYes::Fresh, "a row may be younger");
-        assert_eq!(memory.held("other", None, 1_000), HeldYes::None);
-        memory.forget("h");
-        assert_eq!(memory.held("h", None, 1_000), HeldYes::None);
+        assert_eq!(HeldYes::of(None, 1_000), HeldYes::None, "without its row there is none");
+    }
+
+    #[test]
+    fn a_failure_is_recent_for_a_moment() {
+        let outage = AccessOutage::default();
+        assert!(!outage.is_recent(1_775_000_000_000));
+        outage.note(1_775_000_000_000);
+        assert!(outage.is_recent(1_775_000_004_999));
+        assert!(!outage.is_recent(1_775_000_005_000));
     }
 }

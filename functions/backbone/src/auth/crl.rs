@@ -1,7 +1,5 @@
 //! The registry's revocation list (contract 5.6).
 
-use std::collections::HashSet;
-
 use ed25519_dalek::VerifyingKey;
 use serde::Deserialize;
 
@@ -15,10 +13,40 @@ const REASON_CHARS_MAX: usize = 280;
 /// The registry's answer is not a usable revocation list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the registry's revocation list is not usable")]
-pub(super) struct UnusableCrl;
+pub(crate) struct UnusableCrl;
+
+/// The reason of an entry whose agent has a new token: only the old token is revoked.
+const REISSUED: &str = "reissued";
+
+/// A list whose signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Crl {
+    /// When the registry signed it, in seconds since the Unix epoch.
+    pub(crate) issued_at_s: u64,
+    /// What it revokes.
+    pub(crate) entries: Vec<CrlEntry>,
+}
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CrlEntry {
+    /// The token that is revoked.
+    pub(crate) jti: Id,
+    /// Whose it is.
+    pub(crate) agent: AgentDid,
+    /// The registry's words, if it gave any.
+    pub(crate) reason: Option<String>,
+}
+
+impl CrlEntry {
+    /// Whether the agent is revoked and not only this token of it. A reason that is not known counts as one.
+    pub(crate) fn revokes_agent(&self) -> bool {
+        self.reason.as_deref() != Some(REISSUED)
+    }
+}
 
 /// A list as received.
-pub(super) struct UnverifiedCrl(String);
+pub(crate) struct UnverifiedCrl(String);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -47,22 +75,17 @@ struct Entry {
 
 impl UnverifiedCrl {
     /// Takes the token out of the registry's answer.
-    pub(super) fn parse(body: &str) -> Result<Self, UnusableCrl> {
+    pub(crate) fn parse(body: &str) -> Result<Self, UnusableCrl> {
         serde_json::from_str(body).map(|answer: Answer| Self(answer.crl)).map_err(|_| UnusableCrl)
     }
 
     /// Which of the registry's keys signed it, by its own account.
-    pub(super) fn kid(&self) -> Result<String, UnusableCrl> {
+    pub(crate) fn kid(&self) -> Result<String, UnusableCrl> {
         Ok(self.envelope()?.kid().to_owned())
     }
 
-    /// The ids of the revoked tokens. A list that is over at `now_s` is refused.
-    pub(super) fn verify(
-        &self,
-        key: &VerifyingKey,
-        issuer: &Issuer,
-        now_s: u64,
-    ) -> Result<HashSet<Id>, UnusableCrl> {
+    /// What the list says. One that is over at `now_s` is refused.
+    pub(crate) fn verify(&self, key: &VerifyingKey, issuer: &Issuer, now_s: u64) -> Result<Crl, UnusableCrl> {
         let claims: Claims = self.envelope()?.verify(key).map_err(|_| UnusableCrl)?;
         let valid = claims.iss == issuer.origin()
             && !claims.jti.is_empty()
@@ -73,7 +96,8 @@ impl UnverifiedCrl {
         if !valid {
             return Err(UnusableCrl);
         }
-        Ok(claims.revocations.into_iter().map(|entry| entry.jti).collect())
+        let entry = |Entry { jti, agent_did: agent, reason, .. }| CrlEntry { jti, agent, reason };
+        Ok(Crl { issued_at_s: claims.iat, entries: claims.revocations.into_iter().map(entry).collect() })
     }
 
     fn envelope(&self) -> Result<UnverifiedJws<'_>, UnusableCrl> {

@@ -9,12 +9,12 @@ use super::encoding::decode_array;
 
 /// The registry's active keys, by `kid`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KeySet(HashMap<String, VerifyingKey>);
+pub(crate) struct KeySet(HashMap<String, VerifyingKey>);
 
 /// The registry's answer is not a usable key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the registry's key set is not usable")]
-pub(super) struct UnusableKeySet;
+pub(crate) struct UnusableKeySet;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -39,7 +39,7 @@ enum Status {
 
 impl KeySet {
     /// Reads the registry's answer. One invalid entry spoils the set, and a set without an active key is none.
-    pub(super) fn parse(body: &str) -> Result<Self, UnusableKeySet> {
+    pub(crate) fn parse(body: &str) -> Result<Self, UnusableKeySet> {
         let answer: Answer = serde_json::from_str(body).map_err(|_| UnusableKeySet)?;
         let mut seen = HashMap::with_capacity(answer.keys.len());
         for entry in answer.keys {
@@ -56,7 +56,7 @@ impl KeySet {
     }
 
     /// The active key of this name.
-    pub(super) fn get(&self, kid: &str) -> Option<VerifyingKey> {
+    pub(crate) fn get(&self, kid: &str) -> Option<VerifyingKey> {
         self.0.get(kid).copied()
     }
 }

@@ -236,7 +236,8 @@ impl RegistryMemory {
         let crl = UnverifiedCrl::parse(&body).map_err(|_| RegistryUnknown::Unusable)?;
         let kid = crl.kid().map_err(|_| RegistryUnknown::Unusable)?;
         let key = self.key(outside, &kid, stale, tally).await?.ok_or(RegistryUnknown::Unusable)?;
-        crl.verify(&key, issuer, now_ms / 1_000).map_err(|_| RegistryUnknown::Unusable)
+        let crl = crl.verify(&key, issuer, now_ms / 1_000).map_err(|_| RegistryUnknown::Unusable)?;
+        Ok(crl.entries.into_iter().map(|entry| entry.jti).collect())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -10,6 +10,7 @@ use crate::frame::deliver_frame_text;
 use crate::mailbox::{Attempt, attempt_push, bury};
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::{DeliveryTurn, QueueMessage, TurnTimes};
+use crate::reason_code::ReasonCode;
 use crate::stores::{StoreError, TurnNote};
 use crate::system_delivery::{StoredDelivery, repeat_after_s};
 
@@ -19,7 +20,7 @@ pub(crate) struct GivenUp {
     /// What is counted beside the dead letter.
     pub(crate) metric: Metric,
     /// The dead letter's reason code.
-    pub(crate) reason_code: &'static str,
+    pub(crate) reason_code: ReasonCode,
     /// The dead letter's reason, for a person.
     pub(crate) reason: String,
 }
@@ -77,11 +78,7 @@ impl<O: DeliveryOutside> Offer<'_, O> {
         self.outside.send(&next, self.message.correlation_id(), delay_s).await?;
         let note = TurnNote { attempts, pushed_to, next_at_ms };
         if let Err(error) = self.outside.note_turn(self.stored, &note).await {
-            tracing::warn!(
-                correlation.id = self.message.correlation_id(),
-                "a turn of a delivery was not noted: {}",
-                ErrorChain(&error)
-            );
+            tracing::warn!("a turn of a delivery was not noted: {}", ErrorChain(&error));
         }
         Ok(())
     }

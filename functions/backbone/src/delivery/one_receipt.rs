@@ -1,13 +1,16 @@
 //! One receipt's states, pushed, recorded, or left waiting (design 4.2 to 4.5).
 
+use tracing::Instrument;
+
 use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::connection::ConnectionRow;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
 use crate::mailbox::{Attempt, FRAME_TOO_LARGE, push_receipt};
-use crate::metrics::Metric;
+use crate::metrics::{Measure, Metric};
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
 use crate::stores::{DeliveryState, Recorded, StoreError, Waiting};
+use crate::trail;
 
 /// Handles the states of one receipt, oldest first, each against what the one before it has left.
 pub(super) async fn deliver_states<O: DeliveryOutside>(
@@ -25,8 +28,8 @@ pub(super) async fn deliver_states<O: DeliveryOutside>(
     let mut outcomes = Vec::with_capacity(states.len());
     for (index, receipt) in states {
         let message = &courier.batch[index];
-        let outcome = courier.or_again(index, parcel.deliver(message, receipt).await);
-        outcomes.push((index, outcome));
+        let handled = async { courier.or_again(index, parcel.deliver(message, receipt).await) };
+        outcomes.push((index, handled.instrument(message.span()).await));
     }
     outcomes
 }
@@ -41,21 +44,22 @@ struct Parcel<'a, O> {
 
 impl<O: DeliveryOutside> Parcel<'_, O> {
     async fn deliver(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
-        let metric = match standing(&receipt, self.stored.as_ref(), self.courier.now_s()) {
+        let (metric, step) = match standing(&receipt, self.stored.as_ref(), self.courier.now_s()) {
             Standing::New => return self.push_new(message, receipt).await,
             // What is pushed is the stored state with its own time, not the repetition's.
             Standing::RepeatOfWaiting => match self.stored.clone() {
                 Some(stored) => return self.push_waiting(message, stored, receipt).await,
-                None => Metric::ReceiptRepeated,
+                None => (Metric::ReceiptRepeated, trail::REPEATED),
             },
             Standing::RepeatOfPushed => {
                 self.move_time_forward(&receipt).await?;
-                Metric::ReceiptRepeated
+                (Metric::ReceiptRepeated, trail::REPEATED)
             }
-            Standing::Overtaken => Metric::ReceiptOvertaken,
-            Standing::OtherRecipient => Metric::ReceiptOtherRecipient,
+            Standing::Overtaken => (Metric::ReceiptOvertaken, trail::OVERTAKEN),
+            Standing::OtherRecipient => (Metric::ReceiptOtherRecipient, trail::OTHER_RECIPIENT),
         };
         self.courier.tally.count(metric);
+        tracing::debug!(step, receipt.id = %receipt.request_id, "a receipt needs no push");
         Ok(Outcome::Done)
     }
 
@@ -63,10 +67,12 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         let connection = self.connection.clone();
         match self.attempt(&receipt, &connection).await? {
             Attempt::Taken => {
+                let latency_ms = self.courier.outside.now_ms().saturating_sub(receipt.processed_at_ms);
+                self.courier.tally.measure(Measure::Latency, latency_ms);
                 let pushed = self.pushed(receipt);
                 self.record(pushed).await.map(|_| Outcome::Done)
             }
-            Attempt::Offline => match self.wait(&receipt).await? {
+            Attempt::Offline => match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.look_again(message, receipt).await,
                 Recorded::Stale => Ok(Outcome::Done),
             },
@@ -74,7 +80,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
             }
             Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
-            Attempt::NotOpenYet | Attempt::Failed => match self.wait(&receipt).await? {
+            Attempt::NotOpenYet | Attempt::Failed => match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.announce_drain(message, &receipt).await,
                 Recorded::Stale => Ok(Outcome::Done),
             },
@@ -104,7 +110,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     ) -> Result<Outcome, StoreError> {
         let earlier = stored.receipt;
         let latest = if earlier.order() < repeated.order() { repeated } else { earlier.clone() };
-        if self.wait(&latest).await? == Recorded::Stale {
+        if self.wait(message, &latest).await? == Recorded::Stale {
             return Ok(Outcome::Done);
         }
         if latest != earlier {
@@ -181,11 +187,20 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
 
     /// Puts the receipt into the mailbox: the waiting item first, so that a row without a push always has one. A state
     /// that another consumer has overtaken, or pushed, meanwhile is taken out again.
-    async fn wait(&mut self, receipt: &Receipt) -> Result<Recorded, StoreError> {
+    async fn wait(&mut self, message: &QueuedMessage, receipt: &Receipt) -> Result<Recorded, StoreError> {
         let row =
             StoredReceipt { receipt: receipt.clone(), pushed_at_ms: None, expires_at_s: self.expires_at_s() };
-        let waiting = Waiting { receipt: receipt.clone(), expires_at_s: row.expires_at_s };
+        let waiting = Waiting {
+            receipt: receipt.clone(),
+            expires_at_s: row.expires_at_s,
+            correlation_id: Some(message.correlation_id().to_owned()),
+        };
         self.courier.outside.keep_waiting(&waiting).await?;
+        tracing::debug!(
+            step = trail::WAITING,
+            receipt.id = %receipt.request_id,
+            "a receipt waits for its sender"
+        );
         self.courier.tally.count(Metric::MailboxStored);
         let recorded = self.record(row).await?;
         if recorded == Recorded::Stale {

@@ -8,6 +8,7 @@ use super::{Outcome, QueuedMessage};
 use crate::home::{Home, KnownHomes, ProxyOrigin};
 use crate::limits::PEER_CLOCK_AHEAD_MS_MAX;
 use crate::metrics::{Metric, Tally};
+use crate::reason_code::ReasonCode;
 use crate::receipt::Receipt;
 use crate::stores::{DeliveryState, SourceQueue};
 use crate::trust::Pair;
@@ -37,14 +38,14 @@ pub(super) enum PeerRefusal {
 
 impl PeerRefusal {
     /// The reason code of the dead letter.
-    const fn reason_code(self) -> &'static str {
+    const fn reason_code(self) -> ReasonCode {
         match self {
-            Self::Type => "peer_type",
-            Self::Unknown => "peer_unknown",
-            Self::Time => "peer_time",
-            Self::NotPaired => "peer_not_paired",
-            Self::ForeignHome => "peer_foreign_home",
-            Self::Loop => "peer_loop",
+            Self::Type => ReasonCode::PeerType,
+            Self::Unknown => ReasonCode::PeerUnknown,
+            Self::Time => ReasonCode::PeerTime,
+            Self::NotPaired => ReasonCode::PeerNotPaired,
+            Self::ForeignHome => ReasonCode::PeerForeignHome,
+            Self::Loop => ReasonCode::PeerLoop,
         }
     }
 
@@ -64,7 +65,8 @@ pub(super) fn check(
     now_ms: u64,
 ) -> Result<(), PeerRefusal> {
     match message.queue {
-        SourceQueue::Receipts => return Ok(()),
+        // Events are no receipts, wherever they are; what is on that queue is this stack's own.
+        SourceQueue::Receipts | SourceQueue::Events => return Ok(()),
         SourceQueue::Peers => {}
     }
     let named = message.origin_proxy.as_deref().and_then(ProxyOrigin::parse);

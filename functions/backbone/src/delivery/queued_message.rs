@@ -1,5 +1,6 @@
 //! A message, and what is kept of it when it can never be handled.
 
+use crate::reason_code::ReasonCode;
 use crate::stores::{DeadLetter, SourceQueue};
 
 /// A message as the queue shows it.
@@ -30,8 +31,13 @@ impl QueuedMessage {
         self.correlation_id.as_deref().unwrap_or(&self.message_id)
     }
 
+    /// What every line about this message says of it; an error's span, so that no level of logging leaves it out.
+    pub(super) fn span(&self) -> tracing::Span {
+        tracing::error_span!("message", correlation.id = self.correlation_id(), message.id = self.message_id)
+    }
+
     /// What is kept of a message, or of the receipt that it led to, when it can never be handled.
-    pub(crate) fn dead_letter(&self, body: String, reason_code: &'static str, reason: String) -> DeadLetter {
+    pub(crate) fn dead_letter(&self, body: String, reason_code: ReasonCode, reason: String) -> DeadLetter {
         DeadLetter {
             queue: self.queue,
             body,

@@ -8,7 +8,7 @@ use crate::limits::{BACK_OFF_FIRST_S, BACK_OFF_S_MAX, RECEIVES_BEFORE_MAILBOX};
 ///
 /// The jitter comes from a hash of the message and its receive count: records that failed together come back apart,
 /// and a simulated run can be repeated.
-pub(super) fn wait_s(message: &QueuedMessage) -> u32 {
+pub(crate) fn wait_s(message: &QueuedMessage) -> u32 {
     let doublings = message.receive_count.saturating_sub(1).min(16);
     let longest = BACK_OFF_FIRST_S.saturating_mul(1 << doublings).min(BACK_OFF_S_MAX);
     let dice = Id::derive(0, &[&message.message_id, &message.receive_count.to_string()]).random_u32();

@@ -1,14 +1,18 @@
 //! What the queue's messages about system deliveries lead to.
 
+use tracing::Instrument;
+
 use super::offer::{GivenUp, Offer};
 use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::error_chain::ErrorChain;
 use crate::limits::{
-    CONNECTION_OPENING_RETRY_S, DELIVERY_ATTEMPTS_MAX, DELIVERY_REPEAT_S_MAX, DRAIN_AFTER_FAILURE_DELAY_S,
+    CONNECTION_OPENING_RETRY_S, DELIVERY_ATTEMPTS_MAX, DELIVERY_REPEAT_FIRST_S, DELIVERY_REPEAT_S_MAX,
+    DELIVERY_TURN_GRACE_MS, DRAIN_AFTER_FAILURE_DELAY_S,
 };
 use crate::mailbox::{Attempt, delivery_too_large};
 use crate::metrics::Metric;
 use crate::queue_message::{DeliveryRefusal, DeliveryTurn, QueueMessage};
+use crate::reason_code::ReasonCode;
 use crate::stores::{DeliveryState, StoreError};
 use crate::system_delivery::{Due, StoredDelivery, SystemDelivery};
 
@@ -18,18 +22,16 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         let mut outcomes = Vec::with_capacity(turns.len());
         for (index, turn) in turns {
             let message = &self.batch[index];
-            let outcome = match self.take_turn(message, &turn).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    tracing::warn!(
-                        correlation.id = message.correlation_id(),
-                        "a delivery's turn could not be taken: {}",
-                        ErrorChain(&error)
-                    );
-                    self.take_turn_again(message, &turn).await
+            let taken = async {
+                match self.take_turn(message, &turn).await {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        tracing::warn!("a delivery's turn could not be taken: {}", ErrorChain(&error));
+                        self.take_turn_again(message, &turn).await
+                    }
                 }
             };
-            outcomes.push((index, outcome));
+            outcomes.push((index, taken.instrument(message.span()).await));
         }
         outcomes
     }
@@ -65,32 +67,40 @@ impl<O: DeliveryOutside> Courier<'_, O> {
             Ok(None) => return Ok(Outcome::Done),
             Err(StoreError::Corrupt { what, .. }) => {
                 let reason = format!("attribute {what} of the delivery's row cannot be read");
-                return Ok(Outcome::Bury { reason_code: "unreadable_delivery", reason });
+                return Ok(Outcome::Bury { reason_code: ReasonCode::UnreadableDelivery, reason });
             }
             Err(error) => return Err(error),
         };
-        if !turn.is_awaited(stored.next_at_ms) {
-            return Ok(Outcome::Done);
-        }
         let now_ms = self.outside.now_ms();
         let offer = self.offer(message, &stored);
         match stored.due(now_ms) {
-            Due::Push => return self.push_delivery(&offer, state).await,
             Due::Later if turn.due.is_some_and(|due| due.at_ms == stored.next_at_ms) => {
                 let left_s = u32::try_from((stored.next_at_ms - now_ms).div_ceil(1_000)).unwrap_or(u32::MAX);
                 self.send_turn(message, turn, left_s.min(DELIVERY_REPEAT_S_MAX)).await?;
             }
             // Another message is due then.
             Due::Later => {}
+            // Another message should be here by now. If it does not come, this one is the last there is.
+            Due::Push | Due::Expired | Due::Unacknowledged
+                if !turn.is_awaited(stored.next_at_ms)
+                    && now_ms - stored.next_at_ms < DELIVERY_TURN_GRACE_MS =>
+            {
+                self.send_turn(message, turn, DELIVERY_REPEAT_FIRST_S).await?;
+            }
+            Due::Push => return self.push_delivery(&offer, state).await,
             Due::Expired => {
                 let reason = "its recipient did not come for it within the retention".to_owned();
-                let why =
-                    GivenUp { metric: Metric::DeliveryExpired, reason_code: "delivery_expired", reason };
+                let why = GivenUp {
+                    metric: Metric::DeliveryExpired,
+                    reason_code: ReasonCode::DeliveryExpired,
+                    reason,
+                };
                 offer.give_up(why).await?;
             }
             Due::Unacknowledged => {
                 let reason = format!("it was pushed {DELIVERY_ATTEMPTS_MAX} times and never acknowledged");
-                let (metric, reason_code) = (Metric::DeliveryUnacknowledged, "delivery_unacknowledged");
+                let (metric, reason_code) =
+                    (Metric::DeliveryUnacknowledged, ReasonCode::DeliveryUnacknowledged);
                 offer.give_up(GivenUp { metric, reason_code, reason }).await?;
             }
         }
@@ -140,7 +150,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         let words = refusal.reason.as_deref().unwrap_or("no reason given").replace(char::is_control, " ");
         let why = GivenUp {
             metric: Metric::DeliveryRefused,
-            reason_code: "delivery_refused",
+            reason_code: ReasonCode::DeliveryRefused,
             reason: format!("its recipient's connector refused it: {words}"),
         };
         self.offer(message, &stored).give_up(why).await?;

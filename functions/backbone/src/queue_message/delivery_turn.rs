@@ -28,7 +28,7 @@ impl DeliveryTurn {
     }
 
     /// Whether a row that is to be looked at at `next_at_ms` waits for this message. If it does not, another message has
-    /// taken its place: of two that were sent at the same time only the one whose note was taken goes on.
+    /// taken its place, unless that was lost: of two that were sent at the same time the one whose note was taken goes on.
     #[must_use]
     pub fn is_awaited(&self, next_at_ms: u64) -> bool {
         self.due.is_none_or(|due| [due.at_ms, due.before_ms].contains(&next_at_ms))

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use crate::home::ProxyOrigin;
 use crate::queue_message::QueueMessage;
+use crate::reason_code::ReasonCode;
 use crate::receipt::Receipt;
 use crate::stores::StoreError;
 
@@ -14,6 +15,8 @@ pub enum SourceQueue {
     Receipts,
     /// The peer queue: other accounts write to it, and nothing that it says is taken on trust.
     Peers,
+    /// The events queue: the registry writes to it, and whoever may post events.
+    Events,
 }
 
 /// The receipts queue, and what is handled beside it.
@@ -45,8 +48,8 @@ pub struct DeadLetter {
     pub version: Option<String>,
     /// The proxy that it said it came from: without it nobody would believe it after a redrive.
     pub origin_proxy: Option<String>,
-    /// A short name for the reason, to filter by.
-    pub reason_code: &'static str,
+    /// The reason, to filter by.
+    pub reason_code: ReasonCode,
     /// The reason for a person; never quotes the body.
     pub reason: String,
     /// How often the message had been received.

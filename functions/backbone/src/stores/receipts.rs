@@ -57,6 +57,8 @@ pub struct Waiting {
     pub receipt: Receipt,
     /// When it is given up, in seconds since the Unix epoch.
     pub expires_at_s: u64,
+    /// The id that follows it through the system; `None` where whoever put it in knew none.
+    pub correlation_id: Option<String>,
 }
 
 /// Receipts and mailboxes.

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 
-use super::sockets::{Fate, Sockets};
+use super::sockets::Fate;
 use super::{Door, headers, refusal};
 
 /// The rate at which API Gateway takes requests of one account, callbacks to connections included: 10,000 a second with
@@ -79,7 +79,7 @@ pub(super) async fn pass(door: &Door, request: Request) -> Response {
     // A client that waits for a `100 Continue` has got its own from us.
     forward.headers_mut().remove(header::EXPECT);
 
-    let awaited = is_push.then(|| frame(&body)).flatten().map(|text| door.sockets.await_frame(text));
+    let awaited = is_push.then(|| frame(&body)).flatten().map(|text| door.sockets.await_frame(&path, text));
     let answer = match door.upstreams.client.request(forward).await {
         Ok(answer) => answer,
         Err(problem) => return refusal::unreachable(&problem),
@@ -88,7 +88,7 @@ pub(super) async fn pass(door: &Door, request: Request) -> Response {
         && let Some(awaited) = awaited
         && awaited.fate().await == Fate::Gone
     {
-        return gone(&door.sockets, &path);
+        return refusal::of_connections(StatusCode::GONE, "GoneException");
     }
     let (mut parts, body) = answer.into_parts();
     parts.headers = headers::of_response(&parts.headers);
@@ -98,11 +98,6 @@ pub(super) async fn pass(door: &Door, request: Request) -> Response {
 /// What the emulator will send for this body: it sends nothing for an empty one.
 fn frame(body: &Bytes) -> Option<String> {
     (!body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned())
-}
-
-fn gone(sockets: &Sockets, path: &str) -> Response {
-    sockets.is_gone_from_now_on(path);
-    refusal::of_connections(StatusCode::GONE, "GoneException")
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 
 use super::limits::Limits;
-use super::sockets::{Fate, Sockets};
+use super::sockets::{self, Fate};
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -39,17 +39,18 @@ struct Session {
     client: Socket,
     api: Socket,
     limits: Limits,
-    sockets: Sockets,
+    /// This socket, as those who push to it see it.
+    this: sockets::Socket,
 }
 
 /// Serves a socket whose two sides are open, to its end.
-pub(super) async fn serve(client: Upgraded, api: Upgraded, limits: Limits, sockets: Sockets) {
+pub(super) async fn serve(client: Upgraded, api: Upgraded, limits: Limits, this: sockets::Socket) {
     let client = TokioIo::new(client);
     let client = WebSocketStream::from_raw_socket(client, Role::Server, Some(limits.of_client())).await;
     let api = WebSocketStream::from_raw_socket(TokioIo::new(api), Role::Client, None).await;
-    let mut session = Session { client, api, limits, sockets };
+    let mut session = Session { client, api, limits, this };
     let end = session.pass_messages().await;
-    session.sockets.one_ended();
+    session.this.has_ended();
     session.finish(end).await;
 }
 
@@ -107,7 +108,7 @@ impl Session {
         let sent = self.client.send(message).await;
         let fate = if sent.is_ok() { Fate::Delivered } else { Fate::Gone };
         if let Some(text) = text {
-            self.sockets.frame_came(&text, fate);
+            self.this.frame_came(&text, fate);
         }
         sent.map_err(|_| End::Client(None))
     }
@@ -122,7 +123,7 @@ impl Session {
                 if !self.limits.loses_disconnects {
                     drop(self.api.close(frame).await);
                 }
-                read_in_vain(&mut self.api, &self.sockets, self.limits.loses_disconnects).await;
+                read_in_vain(&mut self.api, &self.this, self.limits.loses_disconnects).await;
             }
             End::Limit(frame) => {
                 if !self.limits.loses_disconnects {
@@ -130,7 +131,7 @@ impl Session {
                 }
                 say_goodbye(&mut self.client, Some(frame)).await;
                 drop(self.client);
-                read_in_vain(&mut self.api, &self.sockets, self.limits.loses_disconnects).await;
+                read_in_vain(&mut self.api, &self.this, self.limits.loses_disconnects).await;
             }
         }
     }
@@ -154,11 +155,11 @@ impl Session {
 
 /// Reads what the API still sends to a client that has gone: until the API ends the socket, which it does only if it
 /// was told.
-async fn read_in_vain(api: &mut Socket, sockets: &Sockets, untold: bool) {
+async fn read_in_vain(api: &mut Socket, this: &sockets::Socket, untold: bool) {
     let read = async {
         while let Some(Ok(message)) = api.next().await {
             if let Some(text) = text_of(&message) {
-                sockets.frame_came(&text, Fate::Gone);
+                this.frame_came(&text, Fate::Gone);
             }
         }
     };

@@ -52,6 +52,6 @@ fn with_upgrade(mut headers: HeaderMap) -> HeaderMap {
 /// A side that fails to become a socket takes the other along, and there is nobody left to tell.
 async fn join(client_side: OnUpgrade, api_side: OnUpgrade, door: Door) {
     if let (Ok(client), Ok(api)) = tokio::join!(client_side, api_side) {
-        session::serve(client, api, door.limits, door.sockets).await;
+        session::serve(client, api, door.limits, door.sockets.open()).await;
     }
 }

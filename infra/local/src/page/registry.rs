@@ -38,8 +38,10 @@ impl RegisteredAgents {
     }
 }
 
-/// A client for parts of the stack, which are all on this machine: no proxy stands before them.
+/// A client for parts of the stack, which are all on this machine: no proxy stands before them, and none speaks TLS.
 pub(super) fn http_client() -> reqwest::Client {
+    // Built together with the tests, reqwest has TLS without anybody to do it, and refuses to begin.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build();
     client.expect("there is nothing to set up that could fail")
 }

@@ -179,6 +179,19 @@ impl Agents {
         self.by_did.iter().map(listed).collect()
     }
 
+    /// Ends an agent's session, as its owner does: the access token stops working, the passport stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::UnknownAgent`].
+    pub fn end_session(&mut self, did: &str) -> Result<(), Rejected> {
+        // Nobody is told of the new one.
+        let unknown_to_all = self.new_access_token();
+        let agent = self.by_did.get_mut(did).ok_or(Rejected::UnknownAgent)?;
+        agent.access_token = unknown_to_all;
+        Ok(())
+    }
+
     /// Whether this is the session of an active agent that holds its current passport.
     #[must_use]
     pub fn is_valid_session(&self, did: &str, jti: &str, access_token: &str) -> bool {

@@ -20,6 +20,7 @@ pub(super) fn routes() -> Router<Registry> {
         .route("/dev/agents", get(list).post(register))
         .route("/dev/agents/revoke", post(revoke))
         .route("/dev/agents/reissue", post(reissue))
+        .route("/dev/agents/end-session", post(end_session))
         .route("/dev/faults", post(set_faults))
         .route("/dev/health", get(health))
 }
@@ -50,6 +51,12 @@ async fn reissue(State(registry): State<Registry>, body: Bytes) -> Result<Respon
     let named: Named = read(&body)?;
     let registered = registry.state().agents.reissue(&named.agent_did, now_ms()).map_err(rejection)?;
     Ok(Json(registered).into_response())
+}
+
+async fn end_session(State(registry): State<Registry>, body: Bytes) -> Result<Response, Failure> {
+    let named: Named = read(&body)?;
+    registry.state().agents.end_session(&named.agent_did).map_err(rejection)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn set_faults(State(registry): State<Registry>, body: Bytes) -> Result<Response, Failure> {

@@ -67,6 +67,16 @@ fn refused() {
 }
 
 #[test]
+fn revoked() {
+    holds_everywhere(&SCRIPTS[9]);
+}
+
+#[test]
+fn revoked_and_not_told() {
+    holds_everywhere(&SCRIPTS[10]);
+}
+
+#[test]
 fn the_scripts_reach_every_operation() {
     let reached: BTreeSet<Operation> = SCRIPTS.iter().flat_map(Script::operations).collect();
     let missed: Vec<_> =

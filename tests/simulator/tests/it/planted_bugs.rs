@@ -49,7 +49,7 @@ found! {
     waiting_counts_as_pushed: WaitingCountsAsPushed by NothingIsLost;
     close_hits_the_newest: CloseHitsTheNewest by NewerSocketSurvives;
     push_goes_astray: PushGoesAstray by OnlyToItsSender;
-    frame_id_is_random: FrameIdIsRandom by RepetitionsAreAlike;
+    frame_id_is_random: FrameIdIsRandom by RepetitionsAreAlike, OnlyToItsSender;
     connect_is_not_announced: ConnectIsNotAnnounced by Settles;
     drain_is_not_announced: DrainIsNotAnnounced by Settles;
     burial_is_skipped: BurialIsSkipped by NothingIsLost;
@@ -69,4 +69,8 @@ found! {
     ack_removes_anothers: AckRemovesAnothers by NothingIsLost;
     give_up_is_not_buried: GiveUpIsNotBuried by NothingIsLost;
     turns_are_not_noted: TurnsAreNotNoted by RepetitionsAreAlike;
+    revocation_is_not_written: RevocationIsNotWritten by RevokedIsCut, NewerSocketSurvives;
+    connection_is_read_first: ConnectionIsReadFirst by RevokedIsCut;
+    opening_counts_as_cut: OpeningCountsAsCut by RevokedIsCut, NewerSocketSurvives;
+    list_is_ignored: ListIsIgnored by RevokedIsCut;
 }

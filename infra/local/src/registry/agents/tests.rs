@@ -123,3 +123,14 @@ fn the_list_names_everybody_and_holds_no_token() {
     let listed = serde_json::to_value(agents.list()).unwrap();
     assert_eq!(listed, json!([{ "agentDid": agent.agent_did, "name": "alpha", "active": false }]));
 }
+
+#[test]
+fn an_ended_session_leaves_the_passport_as_it_is() {
+    let (mut agents, agent) = register();
+    agents.end_session(&agent.agent_did).unwrap();
+    assert!(!agents.is_valid_session(&agent.agent_did, &agent.jti, &agent.access_token));
+    assert_eq!(agents.crl(NOW_MS), None);
+    assert_eq!(agents.end_session("did:cdi:127.0.0.1:agent:nobody"), Err(Rejected::UnknownAgent));
+    let renewed = agents.reissue(&agent.agent_did, NOW_MS).unwrap();
+    assert!(agents.is_valid_session(&agent.agent_did, &renewed.jti, &renewed.access_token));
+}

@@ -1,0 +1,238 @@
+//! Events of the registry: what `registry-events` does with a batch (contract 6, design 3 and 5).
+//!
+//! Events come late, twice and out of order. Each is handled so that none of that matters: rows are written that the
+//! same event would write again, what is sent carries an id derived from the event, and nothing an event says takes a
+//! revocation back. The queue deletes an event only when all of it is done.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+
+use crate::delivery::retry::wait_s;
+use crate::delivery::{QueuedMessage, Verdict};
+use crate::did::AgentDid;
+use crate::error_chain::ErrorChain;
+use crate::home::ProxyOrigin;
+use crate::limits::{
+    CONNECTION_OPENING_MS, CONNECTION_OPENING_RETRY_S, EVENTS_AT_ONCE, HANDSHAKE_MS_MAX,
+    RECEIVES_BEFORE_MAILBOX, SESSION_END_SPREAD_MS,
+};
+use crate::metrics::{Measure, Metric, Tally};
+use crate::queue_message::{DeliveryTurn, QueueMessage};
+use crate::reason_code::ReasonCode;
+use crate::reconcile::{ReconcileOutside, RegistryWatch};
+use crate::registry_event::RegistryEvent;
+use crate::revocation::{Cut, end_session, revoke};
+use crate::stores::{DeadLetters, DeliveryStore, StoreError};
+use crate::system_delivery::{PairAccepted, SystemDelivery};
+use crate::trust::PairSide;
+
+/// The reason on the row of an agent that an event revokes.
+const AGENT_REVOKED: &str = "agent_revoked";
+
+/// All that handling events needs from outside.
+pub trait EventsOutside: ReconcileOutside + DeliveryStore + DeadLetters {}
+
+impl<O: ReconcileOutside + DeliveryStore + DeadLetters> EventsOutside for O {}
+
+/// The numbers that an operator may change.
+#[derive(Clone, Copy, Debug)]
+pub struct EventSettings {
+    /// How long what an agent is to be told waits for it, in seconds.
+    pub retention_s: u64,
+}
+
+/// An event as the queue shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedEvent {
+    /// The message.
+    pub message: QueuedMessage,
+    /// When the queue took it, in milliseconds since the Unix epoch.
+    pub sent_ms: u64,
+}
+
+/// What became of one event.
+enum Outcome {
+    Done,
+    /// To be shown again after so many seconds.
+    Retry(u32),
+    Bury {
+        reason_code: ReasonCode,
+        reason: String,
+    },
+}
+
+/// Handles a batch and says, event by event, what the queue is to do.
+///
+/// It cannot fail as a whole: an event that fails, or panics, does so alone.
+pub async fn handle_events<O: EventsOutside>(
+    outside: &O,
+    watch: &RegistryWatch,
+    settings: EventSettings,
+    batch: &[QueuedEvent],
+    tally: &Tally,
+) -> Vec<Verdict> {
+    let desk = Desk { outside, watch, settings, tally };
+    let indices = stream::iter(0..batch.len());
+    indices.map(|index| desk.handle_alone(&batch[index])).buffered(EVENTS_AT_ONCE).collect().await
+}
+
+/// One batch under way.
+struct Desk<'a, O> {
+    outside: &'a O,
+    watch: &'a RegistryWatch,
+    settings: EventSettings,
+    tally: &'a Tally,
+}
+
+impl<O: EventsOutside> Desk<'_, O> {
+    /// Handles one event so that a panic in it stays in it.
+    async fn handle_alone(&self, event: &QueuedEvent) -> Verdict {
+        let handled = AssertUnwindSafe(self.handle(event)).catch_unwind().await;
+        let outcome = handled.unwrap_or_else(|_| {
+            self.tally.count(Metric::RecordPanicked);
+            Outcome::Retry(wait_s(&event.message))
+        });
+        self.settle(&event.message, outcome).await
+    }
+
+    /// Carries an outcome out.
+    async fn settle(&self, message: &QueuedMessage, outcome: Outcome) -> Verdict {
+        let after_s = match outcome {
+            Outcome::Done => return Verdict::Done,
+            Outcome::Retry(after_s) => after_s,
+            Outcome::Bury { reason_code, reason } => match self.bury(message, reason_code, reason).await {
+                Ok(()) => return Verdict::Done,
+                Err(error) => {
+                    tracing::error!("an event that nobody understands was not kept: {}", ErrorChain(&error));
+                    wait_s(message)
+                }
+            },
+        };
+        self.tally.count(Metric::RecordRetried);
+        if let Err(error) = self.outside.show_again(message.queue, &message.receipt_handle, after_s).await {
+            // The queue's own visibility timeout applies instead.
+            tracing::warn!("an event's back-off was not set: {}", ErrorChain(&error));
+        }
+        Verdict::Retry
+    }
+
+    async fn bury(
+        &self,
+        message: &QueuedMessage,
+        reason_code: ReasonCode,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        let letter = message.dead_letter(message.body.clone(), reason_code, reason);
+        self.outside.bury(&letter).await?;
+        self.tally.count(Metric::DeadLettered);
+        tracing::warn!(
+            reason.code = reason_code.as_str(),
+            message.id = message.message_id,
+            "an event went to the dead-letter queue"
+        );
+        Ok(())
+    }
+
+    async fn handle(&self, event: &QueuedEvent) -> Outcome {
+        let parsed = match RegistryEvent::parse(&event.message.body, self.watch.authority()) {
+            Ok(parsed) => parsed,
+            Err(defect) => {
+                let reason = defect.to_string();
+                return Outcome::Bury { reason_code: defect.reason_code(), reason };
+            }
+        };
+        let outcome = match parsed {
+            RegistryEvent::AgentRevoked(agent) => self.revoke(event, &agent).await,
+            RegistryEvent::SessionEnded(agent) => self.end_session(event, &agent).await,
+            RegistryEvent::Issued => {
+                self.watch.refresh_if_due(self.outside, self.tally).await;
+                Ok(Outcome::Done)
+            }
+            RegistryEvent::Unremarkable => Ok(Outcome::Done),
+            RegistryEvent::PairAccepted(pair) => self.pair(event, &pair).await,
+            RegistryEvent::MemberJoined(member) => {
+                self.tell(event, &SystemDelivery::of_group_member_joined(&member)).await
+            }
+        };
+        let outcome = outcome.unwrap_or_else(|error| {
+            tracing::warn!(
+                message.id = event.message.message_id,
+                "an event was not handled: {}",
+                ErrorChain(&error)
+            );
+            Outcome::Retry(wait_s(&event.message))
+        });
+        if matches!(outcome, Outcome::Done) {
+            self.tally.count(Metric::EventHandled);
+        }
+        outcome
+    }
+
+    async fn revoke(&self, event: &QueuedEvent, agent: &AgentDid) -> Result<Outcome, StoreError> {
+        let cut = revoke(self.outside, agent, AGENT_REVOKED, self.tally).await?;
+        Ok(self.after_cut(event, &cut))
+    }
+
+    /// A handshake may have passed the authorizer before the session was forgotten, and write its row only now; so
+    /// this is done twice, the second time when no such handshake can be left. A socket of a later session stays.
+    async fn end_session(&self, event: &QueuedEvent, agent: &AgentDid) -> Result<Outcome, StoreError> {
+        let first_seen_ms = event.message.first_seen_ms;
+        let opened_until_ms = first_seen_ms.saturating_add(SESSION_END_SPREAD_MS);
+        let cut = end_session(self.outside, agent, opened_until_ms, self.tally).await?;
+        let outcome = self.after_cut(event, &cut);
+        let passed_ms = self.outside.now_ms().saturating_sub(first_seen_ms);
+        let left_ms = (SESSION_END_SPREAD_MS + HANDSHAKE_MS_MAX).saturating_sub(passed_ms);
+        if matches!(outcome, Outcome::Done) && left_ms > 0 {
+            return Ok(Outcome::Retry(seconds(left_ms)));
+        }
+        if matches!(outcome, Outcome::Done) {
+            self.tally.count(Metric::SessionEnded);
+        }
+        Ok(outcome)
+    }
+
+    /// A socket that is only opening is cut again in a moment; when the queue would give the event up before that,
+    /// once more when it must be open.
+    fn after_cut(&self, event: &QueuedEvent, cut: &Cut) -> Outcome {
+        match cut {
+            Cut::Nothing => Outcome::Done,
+            Cut::Closed => {
+                let taken_ms = self.outside.now_ms().saturating_sub(event.sent_ms);
+                self.tally.measure(Measure::TimeToCut, taken_ms);
+                Outcome::Done
+            }
+            Cut::NotOpenYet(_) if event.message.receive_count < RECEIVES_BEFORE_MAILBOX => {
+                Outcome::Retry(CONNECTION_OPENING_RETRY_S)
+            }
+            Cut::NotOpenYet(_) => Outcome::Retry(seconds(CONNECTION_OPENING_MS)),
+        }
+    }
+
+    /// The pair first: who is told of it may act on it at once.
+    async fn pair(&self, event: &QueuedEvent, pair: &PairAccepted) -> Result<Outcome, StoreError> {
+        let side = |agent: &AgentDid, origin: &str| PairSide {
+            agent: agent.clone(),
+            home: ProxyOrigin::parse(origin),
+        };
+        let initiator = side(&pair.initiator, &pair.issuer_proxy_origin);
+        let responder = side(&pair.responder, &pair.responder_profile.proxy_origin);
+        self.outside.keep_pair(&initiator, &responder).await?;
+        self.tell(event, &SystemDelivery::of_pair_accepted(pair)).await
+    }
+
+    /// The row first, the message that has it pushed after it; the same event leads to the same two.
+    async fn tell(&self, event: &QueuedEvent, delivery: &SystemDelivery) -> Result<Outcome, StoreError> {
+        let expires_at_s = self.outside.now_ms() / 1_000 + self.settings.retention_s;
+        let _ = self.outside.keep_delivery(delivery, expires_at_s).await?;
+        let deliver = QueueMessage::Deliver(DeliveryTurn::first(delivery.key()));
+        self.outside.send(&deliver, event.message.correlation_id(), 0).await?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// Whole seconds, at least one.
+fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
+}

@@ -1,0 +1,317 @@
+//! `operator dead-letters`: what could not be handled, looked at, sent again, or thrown away.
+
+mod change;
+mod filter;
+pub(crate) mod letter;
+pub(crate) mod queues;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use backbone::timestamp::to_iso;
+use backbone_aws::Letter;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+pub(crate) use self::filter::Filter;
+use self::letter::DeadLetterView;
+use self::queues::QueuePair;
+use self::walk::Walk;
+use crate::answer::{Answer, Exit, or_dash, table};
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::when::span;
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// List them, with their totals by reason. Each is received and given back; nothing else is changed.
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        /// Only the totals.
+        #[arg(long)]
+        totals: bool,
+    },
+    /// Show one with its body and all its attributes.
+    Show {
+        /// Its message id, what it is about, or its correlation id.
+        id: String,
+    },
+    /// Send them to the queue they come from, as they were, and take them off the dead-letter queue after that.
+    Redrive(Selection),
+    /// Write them to a file and delete them.
+    Discard {
+        #[command(flatten)]
+        selection: Selection,
+        /// Really delete them.
+        #[arg(long)]
+        yes: bool,
+        /// The file, which must not exist yet; by default `dead-letters-<time>.jsonl` in this directory.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
+/// Which ones a change is about, and whether to make it.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    #[command(flatten)]
+    filter: Filter,
+    /// All of them, or of those of `--queue`.
+    #[arg(long)]
+    all: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How many letters of one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Total {
+    queue: String,
+    reason_code: String,
+    letters: u64,
+    /// When the oldest was first received or else sent.
+    oldest: String,
+    #[serde(skip)]
+    oldest_ms: u64,
+}
+
+/// The letters that were asked for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    letters: Option<Vec<DeadLetterView>>,
+    totals: Vec<Total>,
+    /// How many somebody else held meanwhile; they are not among the letters.
+    held_elsewhere: u64,
+    #[serde(skip)]
+    now_ms: u64,
+}
+
+/// One letter with everything.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    #[serde(flatten)]
+    view: DeadLetterView,
+    attributes: BTreeMap<String, String>,
+    body: String,
+}
+
+/// Does what `action` says.
+pub(crate) async fn run(action: Action, deployment: &Deployment) -> Result<Answer, Failure> {
+    match action {
+        Action::List { filter, totals } => list(deployment, &filter, totals).await,
+        Action::Show { id } => show(deployment, id).await,
+        Action::Redrive(selection) => change::redrive(deployment, &selection).await,
+        Action::Discard { selection, yes, to } => change::discard(deployment, &selection, yes, to).await,
+    }
+}
+
+impl Selection {
+    /// # Errors
+    ///
+    /// If it is neither narrowed down nor `--all`.
+    fn checked(&self) -> Result<(), Failure> {
+        if self.filter.is_narrow() || self.all {
+            return Ok(());
+        }
+        Err(Failure::Unconfirmed(
+            "which ones? Say --id, --agent, --reason, --older-than, or --all".to_owned(),
+        ))
+    }
+}
+
+/// What was found: the letters that the filter takes, and how many nobody could see.
+pub(crate) struct Found {
+    pub(crate) letters: Vec<(QueuePair, Letter)>,
+    pub(crate) held_elsewhere: u64,
+}
+
+/// Looks for letters and gives all of them back.
+pub(crate) async fn find(deployment: &Deployment, filter: &Filter) -> Result<Found, Failure> {
+    let mut found = Found { letters: Vec::new(), held_elsewhere: 0 };
+    let now_ms = deployment.now_ms();
+    for pair in queues::chosen(deployment, filter.queue.as_deref())? {
+        let mut walk = Walk::begin(deployment, &pair).await?;
+        found.held_elsewhere += walk.held_elsewhere;
+        let gathered = gather(&mut walk, filter, now_ms).await;
+        walk.end().await?;
+        found.letters.extend(gathered?.into_iter().map(|letter| (pair.clone(), letter)));
+    }
+    Ok(found)
+}
+
+async fn gather(walk: &mut Walk<'_>, filter: &Filter, now_ms: u64) -> Result<Vec<Letter>, Failure> {
+    let mut gathered = Vec::new();
+    loop {
+        let letters = walk.next().await?;
+        if letters.is_empty() {
+            return Ok(gathered);
+        }
+        let wanted =
+            letters.into_iter().filter(|letter| filter.takes(&DeadLetterView::of(walk.pair, letter), now_ms));
+        gathered.extend(wanted);
+    }
+}
+
+async fn list(deployment: &Deployment, filter: &Filter, totals: bool) -> Result<Answer, Failure> {
+    let found = find(deployment, filter).await?;
+    let mut views: Vec<_> =
+        found.letters.iter().map(|(pair, letter)| DeadLetterView::of(pair, letter)).collect();
+    views.sort_by(|one, other| (&one.queue, one.since_ms).cmp(&(&other.queue, other.since_ms)));
+    let listed = Listed {
+        totals: count(&views),
+        letters: (!totals).then_some(views),
+        held_elsewhere: found.held_elsewhere,
+        now_ms: deployment.now_ms(),
+    };
+    let exit = if listed.held_elsewhere > 0 { Exit::Partly } else { Exit::Done };
+    Ok(Answer::of(&listed, exit))
+}
+
+async fn show(deployment: &Deployment, id: String) -> Result<Answer, Failure> {
+    let found = find(deployment, &Filter { id: vec![id], ..Filter::default() }).await?;
+    let shown: Vec<_> = found
+        .letters
+        .iter()
+        .map(|(pair, letter)| Shown {
+            view: DeadLetterView::of(pair, letter),
+            attributes: letter.attributes.clone(),
+            body: letter.body.clone(),
+        })
+        .collect();
+    let exit = match (shown.is_empty(), found.held_elsewhere) {
+        (false, _) => Exit::Done,
+        (true, 0) => Exit::NotFound,
+        (true, _) => Exit::Partly,
+    };
+    let text = if shown.is_empty() {
+        format!("no such dead letter{}", Held(found.held_elsewhere))
+    } else {
+        shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+    };
+    let json = serde_json::to_value(&shown).expect("our answers have text keys only");
+    Ok(Answer { text, json, exit })
+}
+
+fn count(views: &[DeadLetterView]) -> Vec<Total> {
+    let mut totals: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+    for view in views {
+        let total = totals.entry((&view.queue, &view.reason_code)).or_insert((0, u64::MAX));
+        *total = (total.0 + 1, total.1.min(view.since_ms));
+    }
+    let total = |((queue, reason_code), (letters, oldest_ms)): ((&str, &str), _)| Total {
+        queue: queue.to_owned(),
+        reason_code: reason_code.to_owned(),
+        letters,
+        oldest: to_iso(oldest_ms),
+        oldest_ms,
+    };
+    totals.into_iter().map(total).collect()
+}
+
+/// What is said of letters that nobody could see.
+struct Held(u64);
+
+impl fmt::Display for Held {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            count => write!(
+                formatter,
+                "\nsomebody else holds {count} more, which are not seen: look again in a minute"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { letters, totals, held_elsewhere, now_ms } = self;
+        if totals.is_empty() {
+            return write!(formatter, "no dead letters{}", Held(*held_elsewhere));
+        }
+        let age = |since_ms: u64| span(now_ms.saturating_sub(since_ms));
+        if let Some(letters) = letters {
+            let row = |letter: &DeadLetterView| {
+                let id = letter.business_id.as_ref().unwrap_or(&letter.message_id);
+                [
+                    letter.queue.clone(),
+                    id.clone(),
+                    letter.reason_code.clone(),
+                    age(letter.since_ms),
+                    letter.receives.to_string(),
+                    or_dash(letter.agents.first()),
+                ]
+            };
+            let rows = letters.iter().map(row);
+            writeln!(formatter, "{}\n", table(["queue", "id", "reason", "age", "receives", "agent"], rows))?;
+        }
+        let row = |total: &Total| {
+            [total.queue.clone(), total.reason_code.clone(), total.letters.to_string(), age(total.oldest_ms)]
+        };
+        let rows = totals.iter().map(row);
+        write!(
+            formatter,
+            "{}{}",
+            table(["queue", "reason", "letters", "oldest"], rows),
+            Held(*held_elsewhere)
+        )
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { view, attributes, body } = self;
+        writeln!(formatter, "queue      {}", view.queue)?;
+        writeln!(formatter, "message    {}", view.message_id)?;
+        writeln!(formatter, "about      {}", or_dash(view.business_id.as_ref()))?;
+        writeln!(formatter, "reason     {}: {}", view.reason_code, or_dash(view.reason.as_ref()))?;
+        for (name, value) in attributes {
+            writeln!(formatter, "attribute  {name} = {value}")?;
+        }
+        write!(formatter, "body       {body}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::letter::tests::{letter, pair};
+    use super::*;
+
+    #[test]
+    fn totals_are_by_queue_and_reason() {
+        let view = |reason: &str, at: &str| {
+            DeadLetterView::of(&pair(), &letter("{}", &[("reasonCode", reason), ("firstSeenAt", at)]))
+        };
+        let views = [view("not_json", "3000"), view("unknown_type", "1000"), view("not_json", "2000")];
+        let totals = count(&views);
+        assert_eq!(
+            (totals[0].reason_code.as_str(), totals[0].letters, totals[0].oldest_ms),
+            ("not_json", 2, 2_000)
+        );
+        assert_eq!(totals.len(), 2);
+        let listed = Listed { letters: None, totals, held_elsewhere: 1, now_ms: 62_000 };
+        let text = listed.to_string();
+        assert!(text.contains("receipts  not_json      2        1m 0s"), "{text}");
+        assert!(text.contains("somebody else holds 1 more"), "{text}");
+    }
+
+    #[test]
+    fn a_change_of_everything_must_be_said() {
+        let selection = |all, reason: Option<&str>| Selection {
+            filter: Filter { reason: reason.map(str::to_owned), ..Filter::default() },
+            all,
+            dry_run: false,
+        };
+        assert!(selection(false, None).checked().is_err());
+        assert!(selection(true, None).checked().is_ok() && selection(false, Some("x")).checked().is_ok());
+    }
+}

@@ -1,0 +1,69 @@
+//! The functions: deployed, and ready to be invoked.
+
+use super::Finding;
+use crate::control_plane::{ControlPlane, Function};
+use crate::deployment::Deployment;
+
+/// Reads all functions of a deployment, and says which are not ready.
+pub(super) async fn check(
+    deployment: &Deployment,
+    control_plane: &ControlPlane,
+) -> (Vec<Function>, Vec<Finding>) {
+    let (mut functions, mut findings) = (Vec::new(), Vec::new());
+    for (_, name) in deployment.functions() {
+        match control_plane.function(name).await {
+            Ok(function) => {
+                findings.push(finding(&function));
+                functions.push(function);
+            }
+            Err(error) => {
+                let check = format!("function {name}");
+                findings.push(Finding::not_seen(check, &error, "lambda:GetFunctionConfiguration"));
+            }
+        }
+    }
+    (functions, findings)
+}
+
+fn finding(function: &Function) -> Finding {
+    let Function { name, state, last_update, .. } = function;
+    let check = format!("function {name}");
+    match (state.as_str(), last_update.as_str()) {
+        // A function that has rested for weeks wakes up when it is invoked.
+        ("Active" | "Inactive", "Successful" | "") => Finding::fine(check, state),
+        (_, "InProgress") | ("Pending", _) => {
+            let found = format!("{state}, last update {last_update}");
+            Finding::warning(check, found, "a deployment is under way: look again in a minute")
+        }
+        (_, _) => Finding::fault(
+            check,
+            format!("{state}, last update {last_update}"),
+            "read its StateReason (`aws lambda get-function-configuration`) and deploy again",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn only_what_will_not_run_is_a_fault() {
+        for (state, last_update, verdict) in [
+            ("Active", "Successful", Verdict::Fine),
+            ("Inactive", "Successful", Verdict::Fine),
+            ("Active", "InProgress", Verdict::Warning),
+            ("Pending", "", Verdict::Warning),
+            ("Failed", "Successful", Verdict::Fault),
+            ("Active", "Failed", Verdict::Fault),
+        ] {
+            let function = Function {
+                state: state.to_owned(),
+                last_update: last_update.to_owned(),
+                ..Function::default()
+            };
+            assert_eq!(finding(&function).verdict, verdict, "{state} {last_update}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Bugs of `registry-events`.
+
+use std::collections::{BTreeSet, HashSet};
+
+use backbone::connection::ConnectionRow;
+use backbone::did::AgentDid;
+use backbone::id::Id;
+use backbone::stores::{
+    AccessAnswer, ConnectionPages, ConnectionStore, CrlSnapshot, LiveAgents, Registry, Revoking, StoreError,
+    TrustChanges, TrustStore,
+};
+use backbone::trust::{PairSide, RegistryRows, TrustAnswer, TrustQuestion};
+
+use super::{Bug, Planted};
+use crate::invocation::Function;
+
+/// How long a handler with [`Bug::ConnectionIsReadFirst`] takes from one thing to the other, in milliseconds.
+const SLOW_MS: u64 = 2_000;
+
+impl TrustStore for Planted<'_> {
+    async fn trust(&self, question: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
+        self.inner.trust(question).await
+    }
+
+    async fn agent_revoked(&self, agent: &AgentDid) -> Result<bool, StoreError> {
+        Ok(self.inner.agent_revoked(agent).await? && !self.has(Bug::ConnectIgnoresRevocation))
+    }
+
+    async fn registry_rows(&self) -> Result<RegistryRows, StoreError> {
+        self.inner.registry_rows().await
+    }
+}
+
+impl TrustChanges for Planted<'_> {
+    async fn revoke_agent(&self, agent: &AgentDid, reason: Option<&str>) -> Result<Revoking, StoreError> {
+        if self.has(Bug::RevocationIsNotWritten) {
+            return Ok(Revoking::New);
+        }
+        if self.has(Bug::ConnectionIsReadFirst) {
+            let row = self.inner.connection(agent).await?;
+            self.inner.sim.with(|world| world.seen_before.insert(agent.clone(), row));
+            self.inner.sim.sleep(SLOW_MS).await;
+        }
+        self.inner.revoke_agent(agent, reason).await
+    }
+
+    async fn revoke_token(&self, jti: Id, agent: &AgentDid) -> Result<(), StoreError> {
+        self.inner.revoke_token(jti, agent).await
+    }
+
+    async fn revoked_tokens(&self, jtis: &[Id]) -> Result<HashSet<Id>, StoreError> {
+        self.inner.revoked_tokens(jtis).await
+    }
+
+    async fn revoked_agents(&self, agents: &[AgentDid]) -> Result<BTreeSet<AgentDid>, StoreError> {
+        self.inner.revoked_agents(agents).await
+    }
+
+    async fn forget_sessions(&self, agent: &AgentDid) -> Result<(), StoreError> {
+        self.inner.forget_sessions(agent).await
+    }
+
+    async fn keep_keys(&self, body: &str, at_ms: u64) -> Result<(), StoreError> {
+        self.inner.keep_keys(body, at_ms).await
+    }
+
+    async fn keep_crl_snapshot(&self, snapshot: &CrlSnapshot) -> Result<(), StoreError> {
+        self.inner.keep_crl_snapshot(snapshot).await
+    }
+
+    async fn keep_pair(&self, one: &PairSide, other: &PairSide) -> Result<(), StoreError> {
+        self.inner.keep_pair(one, other).await
+    }
+}
+
+impl Registry for Planted<'_> {
+    async fn fetch_keys(&self) -> Result<String, StoreError> {
+        self.inner.fetch_keys().await
+    }
+
+    async fn fetch_crl(&self) -> Result<Option<String>, StoreError> {
+        if self.has(Bug::ListIsIgnored) {
+            return Ok(None);
+        }
+        self.inner.fetch_crl().await
+    }
+
+    async fn check_access(
+        &self,
+        agent: &AgentDid,
+        ait_jti: Id,
+        access_token: &str,
+    ) -> Result<AccessAnswer, StoreError> {
+        self.inner.check_access(agent, ait_jti, access_token).await
+    }
+}
+
+impl ConnectionPages for Planted<'_> {
+    async fn live_agents(&self, after: Option<&AgentDid>) -> Result<LiveAgents, StoreError> {
+        self.inner.live_agents(after).await
+    }
+}
+
+impl Planted<'_> {
+    /// The row as it was before the revocation, where a bug looks then.
+    pub(super) fn seen_before(&self, agent: &AgentDid) -> Option<ConnectionRow> {
+        let is_read_first =
+            self.has(Bug::ConnectionIsReadFirst) && self.inner.function == Function::RegistryEvents;
+        is_read_first.then(|| self.inner.sim.with(|world| world.seen_before.remove(agent))).flatten()
+    }
+}

@@ -1,0 +1,137 @@
+//! `registry-events`: Lambda's poller of the events queue, and the schedule.
+
+use backbone::auth::Issuer;
+use backbone::delivery::Verdict;
+use backbone::did::AgentDid;
+use backbone::events::{EventSettings, QueuedEvent, handle_events};
+use backbone::metrics::Tally;
+use backbone::reconcile::RegistryWatch;
+use backbone::registry_event::RegistryEvent;
+use backbone::stores::SourceQueue;
+
+use crate::event_source::{receive, wait_for_a_message};
+use crate::executor::Sim;
+use crate::invocation::{Function, Invocation};
+use crate::ledger::Invariant;
+use crate::planted::Planted;
+use crate::queue::Content;
+use crate::registry::{ORIGIN, RegistryModel};
+use crate::sockets::SocketState;
+use crate::world::World;
+
+const SETTINGS: EventSettings = EventSettings { retention_s: 604_800 };
+/// How often the schedule has the registry asked, in milliseconds.
+const RECONCILE_EVERY_MS: u64 = 300_000;
+/// The same in the calm, where nothing is new: it takes most of the time of a run.
+const RECONCILE_IN_CALM_EVERY_MS: u64 = 1_200_000;
+/// Every handshake that was under way when an event was handled has ended so long after it, in milliseconds.
+const HANDSHAKES_OVER_MS: u64 = 20_000;
+
+fn watch() -> RegistryWatch {
+    RegistryWatch::new(Issuer::parse(ORIGIN).expect("it is an origin"))
+}
+
+/// Polls the events queue for ever.
+pub(crate) async fn poll(sim: Sim) {
+    let watch = watch();
+    loop {
+        wait_for_a_message(&sim, SourceQueue::Events).await;
+        let batch = sim.with(|world| receive(world, SourceQueue::Events));
+        let sent_ms = sim.now_ms();
+        let batch: Vec<_> = batch.into_iter().map(|message| QueuedEvent { message, sent_ms }).collect();
+        if !batch.is_empty() {
+            handle(&sim, &watch, &batch).await;
+        }
+    }
+}
+
+async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedEvent]) {
+    let bug = sim.with(|world| world.bug);
+    let invocation = Invocation::begin(sim, Function::RegistryEvents);
+    let outside = Planted { inner: &invocation, bug };
+    let tally = Tally::default();
+    let handled = handle_events(&outside, watch, SETTINGS, batch, &tally);
+    let Some(verdicts) = invocation.run(&tally, handled).await else { return };
+    sim.with(|world| {
+        for (event, verdict) in batch.iter().zip(verdicts) {
+            if verdict == Verdict::Done && !world.chance(world.profile.not_deleted) {
+                delete(world, event);
+            }
+        }
+        world.schedule.changed();
+    });
+}
+
+/// An event has left the queue for good: its agent's newest socket is closed, or will not open (a fence, not a flag).
+fn delete(world: &mut World, event: &QueuedEvent) {
+    let Some(deleted) = world.events.delete(&event.message.receipt_handle) else { return };
+    let Content::Event(body) = deleted.content else { return };
+    match RegistryEvent::parse(&body, "registry.test") {
+        Ok(RegistryEvent::AgentRevoked(agent)) => {
+            world.schedule.happen_in(HANDSHAKES_OVER_MS, move |world| check_cut(world, &agent));
+        }
+        Ok(_) => {}
+        Err(_) => {
+            let is_it = |content: &Content| matches!(content, Content::Event(other) if *other == body);
+            if !world.events.dead.iter().any(|dead| is_it(&dead.content)) {
+                world.violated(Invariant::NothingIsLost, format!("{} was dropped", deleted.id));
+            }
+        }
+    }
+}
+
+fn check_cut(world: &mut World, agent: &AgentDid) {
+    let newest = world.newest.get(agent).cloned();
+    if let Some(connection_id) = newest.filter(|id| world.sockets.is(id, SocketState::Open)) {
+        let what = format!("{connection_id} is open although the event was handled");
+        world.violated(Invariant::RevokedIsCut, what);
+    }
+}
+
+/// The schedule, for ever. A failed round is followed by the next.
+pub(crate) async fn reconcile(sim: Sim) {
+    let watch = watch();
+    loop {
+        let is_calm = sim.with(|world| world.calm);
+        sim.sleep(if is_calm { RECONCILE_IN_CALM_EVERY_MS } else { RECONCILE_EVERY_MS }).await;
+        let bug = sim.with(|world| world.bug);
+        let invocation = Invocation::begin(&sim, Function::RegistryEvents);
+        let outside = Planted { inner: &invocation, bug };
+        let tally = Tally::default();
+        let _ = invocation.run(&tally, watch.reconcile(&outside, &tally)).await;
+    }
+}
+
+/// Revokes an agent at the registry, which tells of it unless the event is lost.
+pub(crate) async fn revoke(sim: Sim, agent: AgentDid, after_ms: u64, is_told: bool) {
+    sim.sleep(after_ms).await;
+    if sim.with(|world| world.rng.chance(500)) {
+        // In the middle of a handshake, if there is one soon.
+        let until_ms = sim.now_ms() + 120_000;
+        sim.wait_until(until_ms, |world| world.sockets.is_opening(&agent).then_some(())).await;
+    }
+    sim.with(|world| {
+        let now_ms = world.now_ms();
+        world.note(|| {
+            format!("{agent} is revoked, and {}", if is_told { "we are told" } else { "nobody hears" })
+        });
+        world.registry.revoked.insert(agent.clone(), now_ms);
+        if is_told {
+            world.put_event(RegistryModel::revoked_event(&agent));
+        }
+    });
+}
+
+/// At the end: an agent that is revoked at the registry has no socket, and its revocation is in the table.
+pub(crate) fn check_revoked(world: &mut World) {
+    let agents: Vec<AgentDid> = world.registry.revoked.keys().cloned().collect();
+    for agent in agents {
+        let open: Vec<String> = world.sockets.open_of(&agent).map(str::to_owned).collect();
+        for connection_id in open {
+            world.violated(Invariant::RevokedIsCut, format!("{connection_id} is still open"));
+        }
+        if !world.tables.revoked.contains_key(&agent) {
+            world.violated(Invariant::RevokedIsCut, format!("nobody here has heard that {agent} is revoked"));
+        }
+    }
+}
