@@ -33,6 +33,9 @@ const IF_NOT_LATER_NOR_PUSHED: &str = "attribute_not_exists(processedAt) OR proc
      OR (processedAt = :processedAt AND (frameId < :frameId \
      OR (frameId = :frameId AND attribute_not_exists(pushedAt))))";
 
+/// The condition of a state that is said again. At the same time it is our own write, repeated after its answer was lost.
+const IF_SAID_EARLIER: &str = "frameId = :frameId AND processedAt <= :processedAt";
+
 impl ReceiptStore for Invocation<'_> {
     /// An item that cannot be read is logged and counts as absent, so that it fails nothing but what it is about: its
     /// receipt is pushed again, and [`record`](ReceiptStore::record) decides whether it is replaced.
@@ -87,25 +90,12 @@ impl ReceiptStore for Invocation<'_> {
     /// A state is later if its time is, at the same time if its frame id is larger, and the same state if it is pushed
     /// and the other waits.
     async fn record(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
-        const OPERATION: &str = "record";
         let condition = if row.pushed_at_ms.is_some() { IF_NOT_LATER } else { IF_NOT_LATER_NOR_PUSHED };
-        let write = self
-            .dynamodb()
-            .put_item()
-            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
-            .set_item(Some(stored_item(row)))
-            .condition_expression(condition)
-            .expression_attribute_values(":processedAt", number(row.receipt.processed_at_ms))
-            .expression_attribute_values(":frameId", text(row.receipt.frame_id().to_string()))
-            .send();
-        self.in_time(OPERATION, async {
-            let Err(error) = write.await else { return Ok(Recorded::Stored) };
-            match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Recorded::Stale),
-                _ => Err(unavailable(OPERATION)(error)),
-            }
-        })
-        .await
+        self.put_stored("record", row, condition).await
+    }
+
+    async fn record_repetition(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+        self.put_stored("record_repetition", row, IF_SAID_EARLIER).await
     }
 
     async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
@@ -161,6 +151,31 @@ impl ReceiptStore for Invocation<'_> {
 }
 
 impl Invocation<'_> {
+    async fn put_stored(
+        &self,
+        operation: &'static str,
+        row: &StoredReceipt,
+        condition: &'static str,
+    ) -> Result<Recorded, StoreError> {
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(operation, RECEIPTS_TABLE)?)
+            .set_item(Some(stored_item(row)))
+            .condition_expression(condition)
+            .expression_attribute_values(":processedAt", number(row.receipt.processed_at_ms))
+            .expression_attribute_values(":frameId", text(row.receipt.frame_id().to_string()))
+            .send();
+        self.in_time(operation, async {
+            let Err(error) = write.await else { return Ok(Recorded::Stored) };
+            match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Recorded::Stale),
+                _ => Err(unavailable(operation)(error)),
+            }
+        })
+        .await
+    }
+
     async fn remove_item(
         &self,
         operation: &'static str,

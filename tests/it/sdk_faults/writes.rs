@@ -55,6 +55,35 @@ impl Call for Record {
     }
 }
 
+struct RecordRepetition(StoredReceipt);
+
+impl RecordRepetition {
+    fn again(&self) -> StoredReceipt {
+        let receipt = Receipt { processed_at_ms: 9, ..self.0.receipt.clone() };
+        StoredReceipt { receipt, ..self.0.clone() }
+    }
+}
+
+impl Call for RecordRepetition {
+    type Answer = Recorded;
+    const OPERATION: Operation = Operation::PutItem;
+
+    async fn prepare(world: &World, process: &Process) -> Self {
+        let Record(first) = Record::prepare(world, process).await;
+        assert_eq!(process.somebody_else().record(&first).await.unwrap(), Recorded::Stored);
+        Self(first)
+    }
+
+    async fn make(&self, invocation: &Invocation<'_>) -> Result<Recorded, StoreError> {
+        invocation.record_repetition(&self.again()).await
+    }
+
+    async fn check(&self, process: &Process, carried_out: usize) {
+        let found = process.somebody_else().find(&self.0.receipt.key()).await.unwrap();
+        assert_eq!(found, Some(if carried_out > 0 { self.again() } else { self.0.clone() }));
+    }
+}
+
 struct ClaimNonce(AgentDid);
 
 impl ClaimNonce {
@@ -107,6 +136,7 @@ impl Call for ClaimConnection {
 async fn what_our_own_repetition_finds_written_is_ours() {
     tokio::join!(
         run::<Record>(rows(&Recorded::Stored)),
+        run::<RecordRepetition>(rows(&Recorded::Stored)),
         run::<ClaimNonce>(rows(&NonceClaim::Claimed)),
         run::<ClaimConnection>(rows(&Claimed::Claimed)),
     );

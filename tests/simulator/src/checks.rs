@@ -90,7 +90,8 @@ impl World {
         let frame_id = receipt.frame_id();
         let (times, latest_ms) = self.ledger.taken.entry(frame_id).or_default();
         *times += 1;
-        self.ledger.last_told.insert(receipt.key(), frame_id);
+        let last_told = self.ledger.last_told.entry(receipt.key()).or_insert(receipt.order());
+        *last_told = receipt.order().max(*last_told);
         *latest_ms = receipt.processed_at_ms.max(*latest_ms);
         let times = *times;
         if !self.profile.is_clean() || self.forced.is_some() {
@@ -151,7 +152,9 @@ impl World {
     /// A receipt has left a place; it must be in another, or at an end (I1).
     /// What was decided about it may be as old as `decided_ms`.
     pub(crate) fn check_kept(&mut self, receipt: &Receipt, decided_ms: u64, moment: &str) {
-        if self.ledger.was_said_before(receipt, decided_ms) && self.is_kept(receipt, 0) {
+        if self.ledger.was_said_before(receipt, decided_ms)
+            && (self.is_told(receipt, 0) || self.is_held(receipt, 0))
+        {
             self.ledger.repeated.insert((receipt.frame_id(), receipt.processed_at_ms));
         }
         match self.place_of(receipt) {
@@ -165,23 +168,32 @@ impl World {
         }
     }
 
-    /// Whether what a receipt says is pushed, waiting, queued or buried, as said at `since_ms` or later.
-    fn is_kept(&self, receipt: &Receipt, since_ms: u64) -> bool {
-        let is_it = |other: &Receipt| says_the_same(other, receipt) && other.processed_at_ms >= since_ms;
+    /// Whether the sender has been told what a receipt says, as said at `since_ms` or later.
+    fn is_told(&self, receipt: &Receipt, since_ms: u64) -> bool {
         self.ledger.taken.get(&receipt.frame_id()).is_some_and(|(_, latest_ms)| *latest_ms >= since_ms)
-            || self.tables.mailbox_of(&receipt.sender).any(|waiting| is_it(&waiting.receipt))
+    }
+
+    /// Whether what a receipt says is waiting, queued or buried, as said at `since_ms` or later.
+    fn is_held(&self, receipt: &Receipt, since_ms: u64) -> bool {
+        let is_it = |other: &Receipt| says_the_same(other, receipt) && other.processed_at_ms >= since_ms;
+        self.tables.mailbox_of(&receipt.sender).any(|waiting| is_it(&waiting.receipt))
             || self.queued().filter_map(Content::receipt).any(is_it)
             || self.dead().filter_map(|dead| dead.content.receipt()).any(is_it)
     }
 
-    /// Where a receipt is. Its sender may have been told the same before, if nothing else since then.
+    /// Where a receipt is. Its sender may have been told the same before, if nothing else since then; and while the row
+    /// says that this waits to be told, an earlier statement of it brings the same about.
     pub(crate) fn place_of(&self, receipt: &Receipt) -> Place {
-        let is_repetition = self.ledger.repeated.contains(&(receipt.frame_id(), receipt.processed_at_ms));
-        let is_last_told = self.ledger.last_told.get(&receipt.key()) == Some(&receipt.frame_id());
-        if is_repetition || is_last_told || self.is_kept(receipt, receipt.processed_at_ms) {
+        let (since_ms, frame_id) = (receipt.processed_at_ms, receipt.frame_id());
+        let row = self.tables.receipts.get(&receipt.key());
+        let waits = row.is_some_and(|row| row.receipt.frame_id() == frame_id && row.pushed_at_ms.is_none());
+        if self.ledger.repeated.contains(&(frame_id, since_ms))
+            || self.ledger.last_told.get(&receipt.key()).is_some_and(|(_, told)| *told == frame_id)
+            || self.is_told(receipt, since_ms)
+            || self.is_held(receipt, if waits { 0 } else { since_ms })
+        {
             return Place::Kept;
         }
-        let row = self.tables.receipts.get(&receipt.key());
         match row {
             Some(row) if row.receipt.recipient != receipt.recipient => {
                 Place::Ended(CountedEnd::OtherRecipient)

@@ -92,8 +92,8 @@ pub(crate) struct Ledger {
     pub(crate) accepted: Vec<Receipt>,
     /// How often API Gateway has answered 200 to a frame, and the latest time that the frame said.
     pub(crate) taken: BTreeMap<Id, (u64, u64)>,
-    /// The last frame about a receipt to which API Gateway has answered 200.
-    pub(crate) last_told: BTreeMap<ReceiptKey, Id>,
+    /// Of what senders were told of a receipt, where the latest statement stands: frames carry its time.
+    pub(crate) last_told: BTreeMap<ReceiptKey, Order>,
     /// How often a frame may be pushed in a run without faults.
     pub(crate) pushes_due: BTreeMap<Id, u64>,
     /// Every order that a receipt's row has had, and since when.

@@ -16,6 +16,8 @@ pub enum Operation {
     ReadForDelivery,
     /// A receipt's row.
     Record,
+    /// The row of a receipt whose state is said again.
+    RecordRepetition,
     /// Into the mailbox.
     KeepWaiting,
     /// Out of the mailbox.
@@ -74,9 +76,10 @@ pub enum Operation {
 
 impl Operation {
     /// Every one.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::ReadForDelivery,
         Self::Record,
+        Self::RecordRepetition,
         Self::KeepWaiting,
         Self::StopWaiting,
         Self::Waiting,
@@ -110,6 +113,7 @@ impl Operation {
         match self {
             Self::ReadForDelivery
             | Self::Record
+            | Self::RecordRepetition
             | Self::KeepWaiting
             | Self::StopWaiting
             | Self::Waiting
@@ -141,6 +145,7 @@ impl Operation {
     pub(crate) const fn may_panic(self) -> bool {
         match self {
             Self::Record
+            | Self::RecordRepetition
             | Self::KeepWaiting
             | Self::StopWaiting
             | Self::Push

@@ -51,6 +51,20 @@ impl ReceiptStore for Invocation {
         .await
     }
 
+    async fn record_repetition(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+        let (row, who) = (row.clone(), self.name());
+        self.call(Operation::RecordRepetition, move |world| {
+            let before = world.tables.receipts.get(&row.receipt.key()).cloned();
+            let recorded = world.tables.record_repetition(&row);
+            world.note(|| format!("{who}: record {} said again: {recorded:?}", name(&row.receipt)));
+            if recorded == Recorded::Stored {
+                world.check_recorded(before.as_ref(), &row);
+            }
+            Ok(recorded)
+        })
+        .await
+    }
+
     async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
         let (waiting, who) = (waiting.clone(), self.name());
         self.call(Operation::KeepWaiting, move |world| {

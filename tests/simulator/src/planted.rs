@@ -92,6 +92,13 @@ impl ReceiptStore for Planted<'_> {
         self.inner.record(row).await
     }
 
+    async fn record_repetition(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+        if self.has(Bug::RepetitionIsUnconditional) {
+            return self.inner.record(row).await;
+        }
+        self.inner.record_repetition(row).await
+    }
+
     async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
         if self.has(Bug::MailboxIsNotWritten) {
             return Ok(());

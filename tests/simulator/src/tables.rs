@@ -76,6 +76,21 @@ impl Tables {
         Recorded::Stored
     }
 
+    /// The conditional write of a state that is said again.
+    pub(crate) fn record_repetition(&mut self, row: &StoredReceipt) -> Recorded {
+        let says_so = |stored: &StoredReceipt| {
+            stored.receipt.frame_id() == row.receipt.frame_id()
+                && stored.receipt.processed_at_ms <= row.receipt.processed_at_ms
+        };
+        match self.receipts.get_mut(&row.receipt.key()).filter(|stored| says_so(stored)) {
+            Some(stored) => {
+                stored.clone_from(row);
+                Recorded::Stored
+            }
+            None => Recorded::Stale,
+        }
+    }
+
     /// Puts an item into a mailbox and returns the one that had its key.
     pub(crate) fn keep_waiting(&mut self, waiting: &Waiting) -> Option<Waiting> {
         self.mailbox.insert(self.mailbox_key(&waiting.receipt), waiting.clone())

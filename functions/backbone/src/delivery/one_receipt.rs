@@ -44,17 +44,19 @@ struct Parcel<'a, O> {
 
 impl<O: DeliveryOutside> Parcel<'_, O> {
     async fn deliver(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
-        let (metric, step) = match standing(&receipt, self.stored.as_ref(), self.courier.now_s()) {
+        let mut now = self.standing(&receipt);
+        while now == Standing::RepeatOfPushed && self.move_time_forward(&receipt).await? == Recorded::Stale {
+            self.read_again(&receipt).await?;
+            now = self.standing(&receipt);
+        }
+        let (metric, step) = match now {
             Standing::New => return self.push_new(message, receipt).await,
             // What is pushed is the stored state with its own time, not the repetition's.
             Standing::RepeatOfWaiting => match self.stored.clone() {
                 Some(stored) => return self.push_waiting(message, stored, receipt).await,
                 None => (Metric::ReceiptRepeated, trail::REPEATED),
             },
-            Standing::RepeatOfPushed => {
-                self.move_time_forward(&receipt).await?;
-                (Metric::ReceiptRepeated, trail::REPEATED)
-            }
+            Standing::RepeatOfPushed => (Metric::ReceiptRepeated, trail::REPEATED),
             Standing::Overtaken => (Metric::ReceiptOvertaken, trail::OVERTAKEN),
             Standing::OtherRecipient => (Metric::ReceiptOtherRecipient, trail::OTHER_RECIPIENT),
         };
@@ -63,7 +65,25 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         Ok(Outcome::Done)
     }
 
+    fn standing(&self, receipt: &Receipt) -> Standing {
+        standing(receipt, self.stored.as_ref(), self.courier.now_s())
+    }
+
+    async fn read_again(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
+        let key = receipt.key();
+        let mut state = self.courier.outside.read_for_delivery(std::slice::from_ref(&key), &[], &[]).await?;
+        self.stored = state.receipts.remove(&key);
+        Ok(())
+    }
+
     async fn push_new(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
+        // The row changes its mind before the sender does: a repetition of what it has been told must not pass over
+        // this state while it is being pushed.
+        if self.stored.as_ref().is_some_and(|stored| stored.pushed_at_ms.is_some())
+            && self.record(self.unpushed(receipt.clone())).await? == Recorded::Stale
+        {
+            return Ok(Outcome::Done);
+        }
         let connection = self.connection.clone();
         match self.attempt(&receipt, &connection).await? {
             Attempt::Taken => {
@@ -89,14 +109,19 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     }
 
     /// Notes that the stored state was said again, so that a state from between, still under way, does not pass for
-    /// the last word. The sender has been told this state: nothing is pushed.
-    async fn move_time_forward(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
+    /// the last word. The sender has been told this state: nothing is pushed. Stale if the row has changed since it was
+    /// read: what it says now may be new to the sender.
+    async fn move_time_forward(&mut self, receipt: &Receipt) -> Result<Recorded, StoreError> {
         let Some(stored) = self.stored.clone().filter(|stored| stored.receipt.order() < receipt.order())
         else {
-            return Ok(());
+            return Ok(Recorded::Stored);
         };
         let row = StoredReceipt { receipt: receipt.clone(), expires_at_s: self.expires_at_s(), ..stored };
-        self.record(row).await.map(drop)
+        let recorded = self.courier.outside.record_repetition(&row).await?;
+        if recorded == Recorded::Stored {
+            self.stored = Some(row);
+        }
+        Ok(recorded)
     }
 
     /// Pushes what its sender's mailbox should hold already. If it has to go on waiting, it does so as of its latest
@@ -188,8 +213,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     /// Puts the receipt into the mailbox: the waiting item first, so that a row without a push always has one. A state
     /// that another consumer has overtaken, or pushed, meanwhile is taken out again.
     async fn wait(&mut self, message: &QueuedMessage, receipt: &Receipt) -> Result<Recorded, StoreError> {
-        let row =
-            StoredReceipt { receipt: receipt.clone(), pushed_at_ms: None, expires_at_s: self.expires_at_s() };
+        let row = self.unpushed(receipt.clone());
         let waiting = Waiting {
             receipt: receipt.clone(),
             expires_at_s: row.expires_at_s,
@@ -241,6 +265,10 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         // Sent first: a note without its message would keep everybody else from sending one.
         outside.note_drain_announced(&connection, now_ms).await?;
         Ok(Outcome::Done)
+    }
+
+    fn unpushed(&self, receipt: Receipt) -> StoredReceipt {
+        StoredReceipt { receipt, pushed_at_ms: None, expires_at_s: self.expires_at_s() }
     }
 
     fn pushed(&self, receipt: Receipt) -> StoredReceipt {

@@ -73,6 +73,12 @@ pub trait ReceiptStore {
     ) -> impl Future<Output = Result<DeliveryState, StoreError>> + Send;
     /// Stores a state unless a later one is there.
     fn record(&self, row: &StoredReceipt) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
+    /// Gives the stored state the later time of `row`, which says the same again, unless the row has come to say
+    /// something else, or this at a later time.
+    fn record_repetition(
+        &self,
+        row: &StoredReceipt,
+    ) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
     /// Puts a receipt into its sender's mailbox; the same one again changes nothing.
     fn keep_waiting(&self, waiting: &Waiting) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Takes a receipt out of its sender's mailbox; one that is not there changes nothing.

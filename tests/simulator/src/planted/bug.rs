@@ -13,6 +13,8 @@ pub enum Bug {
     ClearIsUnconditional,
     /// An older state replaces a newer one.
     RecordIsUnconditional,
+    /// A state that is said again replaces whatever its row says by then.
+    RepetitionIsUnconditional,
     /// A receipt that was pushed is not recorded as such.
     PushIsNotRecorded,
     /// Nothing is put into the mailbox.
@@ -81,12 +83,13 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
         Self::ClearIsUnconditional,
         Self::RecordIsUnconditional,
+        Self::RepetitionIsUnconditional,
         Self::PushIsNotRecorded,
         Self::MailboxIsNotWritten,
         Self::DrainTakesOutFirst,
