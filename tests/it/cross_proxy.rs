@@ -7,6 +7,7 @@ use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
+use backbone::front_door::ORIGIN_HEADER;
 use serde_json::{Value, json};
 
 use crate::fixture::{Duo, dead_letter, http_event, text};
@@ -51,7 +52,8 @@ async fn ask(at: &Stack, connector: &Connector, request: Request) -> (u64, Value
         let answer = connector.send(request).await.unwrap();
         return (answer.status.into(), answer.json);
     }
-    let event = http_event(&request.sign(connector.identity()));
+    let mut event = http_event(&request.sign(connector.identity()));
+    event["headers"][ORIGIN_HEADER] = at.origin_secret.as_str().into();
     let answer = AdminApi::of(at).invoke(&at.outputs.receipt_function, &event).await.unwrap();
     let Invoked::Answered(answer) = answer else { panic!("{answer:?}") };
     let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();

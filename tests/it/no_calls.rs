@@ -44,9 +44,10 @@ impl Process {
                 settings::CRL_MAX_AGE_MS => "900000",
                 settings::AGENT_RATE_LIMIT_REQUESTS_PER_MINUTE => "300",
                 settings::CONNECTION_LEASE_SECONDS => "7500",
+                settings::PROXY_ORIGIN => "https://proxy.example.com",
                 settings::ALLOW_DIRECT => "yes",
                 settings::BACKBONE_VERSION => "1.2.3",
-                settings::AWS_CA_BUNDLE => return None,
+                settings::AWS_CA_BUNDLE | settings::PEER_ORIGINS | settings::PEER_QUEUE_ARNS => return None,
                 _ => "x",
             };
             Some(value.to_owned())
