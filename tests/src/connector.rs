@@ -12,6 +12,7 @@ mod identity;
 mod receipt;
 mod request;
 mod session;
+mod webhook;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub use self::request::{Request, SignedRequest, body_hash, canonical_string};
 pub use self::session::{Arrival, End, Heartbeat, Missing, ReceivedReceipt, Session};
 
 use self::address::Addresses;
+use self::webhook::Notices;
 
 /// How often a connector sends a heartbeat.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
@@ -38,8 +40,16 @@ pub struct Connector {
     identity: Identity,
     addresses: Addresses,
     http: Client,
+    habits: Habits,
+}
+
+/// How a connector behaves on its sockets.
+#[derive(Clone)]
+struct Habits {
     heartbeat_every: Duration,
     on_delivery: OnDelivery,
+    /// To the agent's webhook.
+    notices: Option<Notices>,
 }
 
 /// What a connector answers to a `deliver` frame.
@@ -101,22 +111,32 @@ impl Connector {
             identity,
             addresses,
             http: http_client(),
-            heartbeat_every: HEARTBEAT_EVERY,
-            on_delivery: OnDelivery::Accept,
+            habits: Habits {
+                heartbeat_every: HEARTBEAT_EVERY,
+                on_delivery: OnDelivery::Accept,
+                notices: None,
+            },
         }
     }
 
     /// The same connector with another pause between heartbeats.
     #[must_use]
     pub fn heartbeat_every(mut self, pause: Duration) -> Self {
-        self.heartbeat_every = pause;
+        self.habits.heartbeat_every = pause;
         self
     }
 
     /// The same connector with another answer to `deliver` frames.
     #[must_use]
     pub fn on_delivery(mut self, answer: OnDelivery) -> Self {
-        self.on_delivery = answer;
+        self.habits.on_delivery = answer;
+        self
+    }
+
+    /// The same connector with a webhook, which is told of every receipt.
+    #[must_use]
+    pub fn webhook(mut self, url: &str) -> Self {
+        self.habits.notices = Some(webhook::start(self.http.clone(), url.to_owned()));
         self
     }
 
@@ -162,7 +182,7 @@ impl Connector {
         handshake.headers_mut().extend(signed.header_map());
         // Boxed, as TLS makes it large.
         match Box::pin(connect_async_with_config(handshake, None, true)).await {
-            Ok((socket, _)) => Ok(Session::start(socket, self.heartbeat_every, self.on_delivery)),
+            Ok((socket, _)) => Ok(Session::start(socket, self.habits.clone())),
             Err(SocketError::Http(answer)) => {
                 Err(ConnectError::Refused(Box::new(HttpAnswer::of_handshake(*answer))))
             }

@@ -2,6 +2,7 @@
 
 use acceptance::connector::Status;
 use acceptance::eventually::{PATIENCE, eventually};
+use thirtyfour::error::WebDriverError;
 use thirtyfour::{By, Key, WebElement};
 
 use super::browser::Browser;
@@ -106,7 +107,12 @@ async fn it_fits_a_phone_and_every_control_has_a_name() {
     says(&browser, ".receipt[data-stage='waiting']", &away.request_id).await;
     says(&browser, "#mailbox-list", "1 receipt").await;
     says(&browser, "#dead-list", "buried by a test").await;
-    browser.driver.find(By::Css(".letter summary")).await.unwrap().click().await.unwrap();
+    eventually("a letter that is opened", async || {
+        // A letter that is drawn anew meanwhile takes its summary along.
+        let click = async { browser.driver.find(By::Css(".letter summary")).await?.click().await };
+        click.await.map_err(|problem: WebDriverError| problem.to_string())
+    })
+    .await;
 
     let measure = "const root = document.documentElement; return root.scrollWidth - root.clientWidth;";
     let beyond = browser.driver.execute(measure, Vec::new()).await.unwrap();

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::OnDelivery;
+use super::Habits;
 use super::frame_rules::{ReceiptFrame, Verdict};
 use crate::eventually::PATIENCE;
 
@@ -94,10 +94,10 @@ pub struct Missing {
 }
 
 impl Session {
-    pub(super) fn start(socket: Socket, heartbeat_every: Duration, on_delivery: OnDelivery) -> Self {
+    pub(super) fn start(socket: Socket, habits: Habits) -> Self {
         let (outbox, messages) = mpsc::unbounded_channel();
         let (record, reader) = watch::channel(Record::default());
-        tokio::spawn(task::serve(socket, messages, record, heartbeat_every, on_delivery));
+        tokio::spawn(task::serve(socket, messages, record, habits));
         Self { outbox, record: reader, receipts_taken: 0 }
     }
 

@@ -253,3 +253,90 @@ fn is_due(last_ms: Option<u64>, interval_ms: u64, now_ms: u64) -> bool {
 const fn age_ms<T>(snapshot: &Snapshot<T>, now_ms: u64) -> u64 {
     now_ms.saturating_sub(snapshot.at_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::did::AgentDid;
+    use crate::stores::AccessAnswer;
+    use crate::trust::{RegistryRows, TrustAnswer, TrustQuestion};
+
+    const KEYS: &str = r#"{"keys":[{"kid":"known","alg":"EdDSA","crv":"Ed25519",
+        "x":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","status":"active"}]}"#;
+
+    /// Rows without keys, and a registry that counts how often it is asked for them.
+    struct Outside {
+        now_ms: AtomicU64,
+        asked: AtomicUsize,
+        is_down: bool,
+    }
+
+    impl Clock for Outside {
+        fn now_ms(&self) -> u64 {
+            self.now_ms.load(Ordering::Relaxed)
+        }
+
+        fn time_left_ms(&self) -> u64 {
+            u64::MAX
+        }
+    }
+
+    impl TrustStore for Outside {
+        async fn trust(&self, _: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
+            unreachable!("nobody is asked about")
+        }
+
+        async fn agent_revoked(&self, _: &AgentDid) -> Result<bool, StoreError> {
+            unreachable!("nobody is asked about")
+        }
+
+        async fn registry_rows(&self) -> Result<RegistryRows, StoreError> {
+            Ok(RegistryRows::default())
+        }
+    }
+
+    impl Registry for Outside {
+        async fn fetch_keys(&self) -> Result<String, StoreError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.is_down { Err(StoreError::OutOfTime { operation: "keys" }) } else { Ok(KEYS.to_owned()) }
+        }
+
+        async fn fetch_crl(&self) -> Result<Option<String>, StoreError> {
+            unreachable!("it is not asked for its list")
+        }
+
+        async fn check_access(&self, _: &AgentDid, _: Id, _: &str) -> Result<AccessAnswer, StoreError> {
+            unreachable!("it is not asked about tokens")
+        }
+    }
+
+    /// Asks for a thousand keys, each under another name, and then for one that there is.
+    fn hammer(outside: &Outside, memory: &RegistryMemory) -> Result<Option<VerifyingKey>, RegistryUnknown> {
+        let key = |kid: &str| {
+            let tally = Tally::default();
+            let key = memory.key(outside, kid, StaleBehavior::FailOpen, &tally);
+            key.now_or_never().expect("nothing is waited for")
+        };
+        for number in 0..1_000 {
+            assert!(!matches!(key(&format!("made up {number}")), Ok(Some(_))));
+        }
+        key("known")
+    }
+
+    #[test]
+    fn made_up_names_of_keys_do_not_reach_the_registry() {
+        for is_down in [false, true] {
+            let (now_ms, asked) = (AtomicU64::new(1_000_000), AtomicUsize::new(0));
+            let (outside, memory) = (Outside { now_ms, asked, is_down }, RegistryMemory::default());
+            for minute in 1..=3 {
+                assert_eq!(matches!(hammer(&outside, &memory), Ok(Some(_))), !is_down);
+                assert_eq!(outside.asked.load(Ordering::Relaxed), minute, "once a minute; down: {is_down}");
+                outside.now_ms.fetch_add(REGISTRY_ASK_INTERVAL_MS, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,9 +1,10 @@
-//! The demo: two agents, two receipts, a duplicate and a forgery, each hop with its time.
+//! The demo: two agents, two receipts, a duplicate, a forgery and a revocation, each hop with its time.
 
 #![expect(clippy::print_stdout, reason = "a program that talks to people")]
 
 mod report;
 mod story;
+mod webhook;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -26,7 +27,8 @@ async fn tell(report: &mut Report) -> Result<(), Box<dyn Error>> {
     story.duplicate(report).await?;
     story.dead_lettered(report).await?;
     story.forgery(report).await?;
-    story.end(report).await
+    story.balance(report).await?;
+    story.revoked(report).await
 }
 
 fn with_causes(error: &dyn Error) -> String {

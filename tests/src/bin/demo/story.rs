@@ -3,14 +3,16 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use acceptance::connector::{Connector, HttpAnswer, Receipt, ReceivedReceipt, Request, Session, Status};
+use acceptance::connector::{Connector, End, HttpAnswer, Receipt, ReceivedReceipt, Request, Session, Status};
 use acceptance::eventually::{PATIENCE, wait_for};
 use acceptance::registry_client::RegistryClient;
+use acceptance::registry_event;
 use acceptance::stack::{Depth, Stack};
 use acceptance::stamp;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::report::{self, Hop, Report};
+use super::webhook::Webhook;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -24,6 +26,7 @@ pub(crate) struct Story {
     session: Session,
     posted: Vec<Receipt>,
     buried_before: Depth,
+    webhook: Webhook,
 }
 
 impl Story {
@@ -31,7 +34,9 @@ impl Story {
     pub(crate) async fn begin() -> Result<Self, Box<dyn Error>> {
         let stack = Stack::from_environment()?;
         let registry = RegistryClient::new(&stack.registry_url);
-        let sender = Connector::new(registry.register("alpha").await?, &stack.proxy_url)?;
+        let webhook = Webhook::open().await?;
+        let sender =
+            Connector::new(registry.register("alpha").await?, &stack.proxy_url)?.webhook(&webhook.url);
         let recipient = Connector::new(registry.register("beta").await?, &stack.proxy_url)?;
         stack.pair(sender.did(), recipient.did()).await?;
         let buried_before = stack.receipts_dlq().depth().await?;
@@ -51,7 +56,7 @@ impl Story {
             hop(heartbeat.sent - dialled, "heartbeat sent"),
             hop(heartbeat.acknowledged.unwrap_or(dialled) - dialled, "heartbeat answered"),
         ]);
-        Ok(Self { stack, sender, recipient, session, posted: Vec::new(), buried_before })
+        Ok(Self { stack, sender, recipient, session, posted: Vec::new(), buried_before, webhook })
     }
 
     /// The webhook took the message.
@@ -65,7 +70,17 @@ impl Story {
     pub(crate) async fn dead_lettered(&mut self, report: &mut Report) -> Outcome {
         report::heading("beta gives the second message up");
         let receipt = self.receipt(Status::DeadLettered, Some(REASON));
-        self.post_and_follow(report, receipt).await
+        let posted = Instant::now();
+        self.post_and_follow(report, receipt.clone()).await?;
+        let (told, notice) = self.webhook.notice_about(&receipt.request_id).await?;
+        report::hops(vec![hop(told - posted, "alpha's own webhook is told that the message died")]);
+        report.check(
+            "the alert says which message died, at whom and why",
+            notice["status"] == receipt.status.name()
+                && notice["toAgentDid"] == receipt.recipient_agent_did
+                && notice["reason"] == REASON,
+        );
+        Ok(())
     }
 
     /// The first receipt again: taken, but nothing new to tell.
@@ -107,8 +122,8 @@ impl Story {
     }
 
     /// The balance: what was posted, came, once each; nothing else came, nothing was buried.
-    pub(crate) async fn end(self, report: &mut Report) -> Outcome {
-        report::heading("At the end");
+    pub(crate) async fn balance(&self, report: &mut Report) -> Outcome {
+        report::heading("The balance");
         report.check(
             "every receipt came exactly once, and nothing else",
             self.session.receipts().len() == self.posted.len()
@@ -121,7 +136,32 @@ impl Story {
         );
         let buried = self.stack.receipts_dlq().depth().await?;
         report.check("nothing went to the dead-letter queue", buried == self.buried_before);
-        self.session.close().await?;
+        Ok(())
+    }
+
+    /// The registry says that the sender is revoked.
+    pub(crate) async fn revoked(self, report: &mut Report) -> Outcome {
+        report::heading("alpha is revoked");
+        let told = Instant::now();
+        let event = registry_event::revoked(self.sender.did(), "agent_revoked");
+        self.stack.events_queue().send(&event.to_string()).await?;
+        let end = self.session.ended(PATIENCE).await?;
+        let cut = told.elapsed();
+        let looked_up = self.sender.get_receipt(&stamp::new_ulid(), self.recipient.did()).await?;
+        let answered = told.elapsed();
+        let handshake = self.sender.connect().await.err().and_then(|refusal| refusal.status());
+        report::hops(vec![
+            hop(Duration::ZERO, "the registry's event is on the events queue"),
+            hop(cut, "alpha's socket is cut"),
+            hop(answered, &format!("alpha's next request: {}", describe(&looked_up))),
+            hop(told.elapsed(), &format!("alpha's next handshake: {}", handshake.unwrap_or(101))),
+        ]);
+        report.check("the live socket is closed", matches!(end, End::Closed { .. }));
+        report.check(
+            "what alpha asks from now on is refused",
+            (looked_up.status, looked_up.error_code()) == (401, Some("PROXY_AUTH_REVOKED")),
+        );
+        report.check("alpha does not come back", handshake == Some(401));
         Ok(())
     }
 

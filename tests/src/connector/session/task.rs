@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::super::OnDelivery;
 use super::super::frame_rules::{self, Frame};
+use super::super::{Habits, OnDelivery};
 use super::{Arrival, End, Heartbeat, Record, Socket};
 use crate::stamp;
 
@@ -26,10 +26,9 @@ pub(super) async fn serve(
     mut socket: Socket,
     mut outbox: mpsc::UnboundedReceiver<Message>,
     record: watch::Sender<Record>,
-    heartbeat_every: Duration,
-    on_delivery: OnDelivery,
+    habits: Habits,
 ) {
-    let mut heartbeat = interval(heartbeat_every);
+    let mut heartbeat = interval(habits.heartbeat_every);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = loop {
         let step = tokio::select! {
@@ -38,7 +37,7 @@ pub(super) async fn serve(
                 Some(message) => send(&mut socket, message).await,
                 None => return,
             },
-            message = socket.next() => receive(&mut socket, &record, message, on_delivery).await,
+            message = socket.next() => receive(&mut socket, &record, message, &habits).await,
         };
         if let Err(end) = step {
             break end;
@@ -75,7 +74,7 @@ async fn receive(
     socket: &mut Socket,
     record: &watch::Sender<Record>,
     message: Option<Result<Message, Error>>,
-    on_delivery: OnDelivery,
+    habits: &Habits,
 ) -> Result<(), End> {
     let text = match message {
         None => return Err(End::Broken("end of stream".to_owned())),
@@ -101,7 +100,13 @@ async fn receive(
         record.arrivals.push(arrival.clone());
     });
     match frame {
-        Ok(frame) => answer(socket, &frame, on_delivery).await,
+        Ok(frame) => {
+            if let (Some(notices), Some(receipt)) = (&habits.notices, frame.as_receipt()) {
+                // Whoever passes them on is there as long as the connector.
+                let _ = notices.send(receipt);
+            }
+            answer(socket, &frame, habits.on_delivery).await
+        }
         Err(_) => Err(End::Unparsable(arrival.text)),
     }
 }
