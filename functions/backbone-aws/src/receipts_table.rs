@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
 use backbone::did::AgentDid;
 use backbone::error_chain::ErrorChain;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
@@ -33,8 +34,13 @@ const IF_NOT_LATER_NOR_PUSHED: &str = "attribute_not_exists(processedAt) OR proc
      OR (processedAt = :processedAt AND (frameId < :frameId \
      OR (frameId = :frameId AND attribute_not_exists(pushedAt))))";
 
-/// The condition of a state that is said again. At the same time it is our own write, repeated after its answer was lost.
-const IF_SAID_EARLIER: &str = "frameId = :frameId AND processedAt <= :processedAt";
+/// The condition of a state that replaces a certain one. What it writes itself may be there too: the answer to an earlier
+/// attempt was lost.
+const IF_SEEN_SO: &str = "(processedAt = :seenProcessedAt AND frameId = :seenFrameId AND pushedAt = :seenPushedAt) \
+     OR (processedAt = :processedAt AND frameId = :frameId AND pushedAt = :pushedAt)";
+const IF_SEEN_SO_TO_WAIT: &str = "(processedAt = :seenProcessedAt AND frameId = :seenFrameId \
+     AND pushedAt = :seenPushedAt) \
+     OR (processedAt = :processedAt AND frameId = :frameId AND attribute_not_exists(pushedAt))";
 
 impl ReceiptStore for Invocation<'_> {
     /// An item that cannot be read is logged and counts as absent, so that it fails nothing but what it is about: its
@@ -91,11 +97,24 @@ impl ReceiptStore for Invocation<'_> {
     /// and the other waits.
     async fn record(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
         let condition = if row.pushed_at_ms.is_some() { IF_NOT_LATER } else { IF_NOT_LATER_NOR_PUSHED };
-        self.put_stored("record", row, condition).await
+        self.put_stored("record", row, condition, vec![]).await
     }
 
-    async fn record_repetition(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
-        self.put_stored("record_repetition", row, IF_SAID_EARLIER).await
+    /// What is replaced must have been pushed; a waiting state is left to [`record`](ReceiptStore::record).
+    async fn replace(&self, seen: &StoredReceipt, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+        let mut compared = vec![
+            (":seenProcessedAt", number(seen.receipt.processed_at_ms)),
+            (":seenFrameId", text(seen.receipt.frame_id().to_string())),
+            (":seenPushedAt", number(seen.pushed_at_ms.unwrap_or_default())),
+        ];
+        let condition = match row.pushed_at_ms {
+            Some(pushed_at_ms) => {
+                compared.push((":pushedAt", number(pushed_at_ms)));
+                IF_SEEN_SO
+            }
+            None => IF_SEEN_SO_TO_WAIT,
+        };
+        self.put_stored("replace", row, condition, compared).await
     }
 
     async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
@@ -156,18 +175,21 @@ impl Invocation<'_> {
         operation: &'static str,
         row: &StoredReceipt,
         condition: &'static str,
+        compared: Vec<(&'static str, AttributeValue)>,
     ) -> Result<Recorded, StoreError> {
-        let write = self
+        let mut write = self
             .dynamodb()
             .put_item()
             .table_name(self.setting(operation, RECEIPTS_TABLE)?)
             .set_item(Some(stored_item(row)))
             .condition_expression(condition)
             .expression_attribute_values(":processedAt", number(row.receipt.processed_at_ms))
-            .expression_attribute_values(":frameId", text(row.receipt.frame_id().to_string()))
-            .send();
+            .expression_attribute_values(":frameId", text(row.receipt.frame_id().to_string()));
+        for (name, value) in compared {
+            write = write.expression_attribute_values(name, value);
+        }
         self.in_time(operation, async {
-            let Err(error) = write.await else { return Ok(Recorded::Stored) };
+            let Err(error) = write.send().await else { return Ok(Recorded::Stored) };
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Recorded::Stale),
                 _ => Err(unavailable(operation)(error)),
@@ -223,7 +245,6 @@ fn readable<T>(read: Result<T, StoreError>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::AttributeValue;
     use backbone::home::ProxyOrigin;
     use serde_json::{Value, json};
 

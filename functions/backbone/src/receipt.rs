@@ -103,6 +103,20 @@ pub struct StoredReceipt {
 }
 
 impl StoredReceipt {
+    /// The same state once it has been said again in `receipt`, without having been pushed again.
+    #[must_use]
+    pub fn said_again(&self, receipt: Receipt, expires_at_s: u64) -> Self {
+        // The clocks of whoever accepts and whoever pushes differ by a little.
+        let before = receipt.processed_at_ms.saturating_sub(1);
+        Self { pushed_at_ms: self.pushed_at_ms.map(|at_ms| at_ms.min(before)), receipt, expires_at_s }
+    }
+
+    /// Whether it was last pushed before it was last said.
+    #[must_use]
+    pub fn is_said_again_since_push(&self) -> bool {
+        self.pushed_at_ms.is_some_and(|at_ms| at_ms < self.receipt.processed_at_ms)
+    }
+
     /// Whether its retention is over at `now_s`, in seconds since the Unix epoch.
     #[must_use]
     pub const fn is_expired(&self, now_s: u64) -> bool {

@@ -55,16 +55,16 @@ impl Call for Record {
     }
 }
 
-struct RecordRepetition(StoredReceipt);
+struct Replace(StoredReceipt);
 
-impl RecordRepetition {
+impl Replace {
     fn again(&self) -> StoredReceipt {
         let receipt = Receipt { processed_at_ms: 9, ..self.0.receipt.clone() };
-        StoredReceipt { receipt, ..self.0.clone() }
+        self.0.said_again(receipt, self.0.expires_at_s)
     }
 }
 
-impl Call for RecordRepetition {
+impl Call for Replace {
     type Answer = Recorded;
     const OPERATION: Operation = Operation::PutItem;
 
@@ -75,7 +75,7 @@ impl Call for RecordRepetition {
     }
 
     async fn make(&self, invocation: &Invocation<'_>) -> Result<Recorded, StoreError> {
-        invocation.record_repetition(&self.again()).await
+        invocation.replace(&self.0, &self.again()).await
     }
 
     async fn check(&self, process: &Process, carried_out: usize) {
@@ -136,7 +136,7 @@ impl Call for ClaimConnection {
 async fn what_our_own_repetition_finds_written_is_ours() {
     tokio::join!(
         run::<Record>(rows(&Recorded::Stored)),
-        run::<RecordRepetition>(rows(&Recorded::Stored)),
+        run::<Replace>(rows(&Recorded::Stored)),
         run::<ClaimNonce>(rows(&NonceClaim::Claimed)),
         run::<ClaimConnection>(rows(&Claimed::Claimed)),
     );

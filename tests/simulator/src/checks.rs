@@ -160,7 +160,11 @@ impl World {
         match self.place_of(receipt) {
             Place::Kept => {}
             Place::Ended(end) => {
-                self.ledger.ends.insert((end, receipt.frame_id(), receipt.processed_at_ms));
+                let state = (receipt.frame_id(), receipt.processed_at_ms);
+                // A repetition is counted as that, whatever comes after it.
+                if !self.ledger.said_again.contains(&state) {
+                    self.ledger.ends.insert((end, state.0, state.1));
+                }
             }
             Place::Nowhere => {
                 self.violated(Invariant::NothingIsLost, format!("{} {moment} and is nowhere", name(receipt)));
@@ -181,6 +185,12 @@ impl World {
             || self.dead().filter_map(|dead| dead.content.receipt()).any(is_it)
     }
 
+    /// Whether another state is still under way: a later one replaces it, after an older one it is told again.
+    fn is_to_be_repeated(&self, receipt: &Receipt) -> bool {
+        let mut others = self.queued().filter_map(Content::receipt);
+        others.any(|other| other.key() == receipt.key() && other.frame_id() != receipt.frame_id())
+    }
+
     /// Where a receipt is. Its sender may have been told the same before, if nothing else since then; and while the row
     /// says that this waits to be told, an earlier statement of it brings the same about.
     pub(crate) fn place_of(&self, receipt: &Receipt) -> Place {
@@ -191,6 +201,7 @@ impl World {
             || self.ledger.last_told.get(&receipt.key()).is_some_and(|(_, told)| *told == frame_id)
             || self.is_told(receipt, since_ms)
             || self.is_held(receipt, if waits { 0 } else { since_ms })
+            || row.is_some_and(|row| row.receipt.frame_id() == frame_id) && self.is_to_be_repeated(receipt)
         {
             return Place::Kept;
         }
@@ -200,6 +211,8 @@ impl World {
             }
             Some(row) if receipt.order() < row.receipt.order() => Place::Ended(CountedEnd::Overtaken),
             Some(row) if row.expires_at_s * 1_000 <= self.now_ms() => Place::Ended(CountedEnd::RetentionOver),
+            // Its row may have been another recipient's when it was looked at; which end it has had cannot be told.
+            Some(_) if self.ledger.is_claimed_by_two(&receipt.key()) => Place::Kept,
             Some(_) | None => Place::Nowhere,
         }
     }

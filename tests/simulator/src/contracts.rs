@@ -22,7 +22,7 @@ macro_rules! each_contract {
             a_later_state_is_never_replaced
             states_of_one_millisecond_are_ordered_by_their_frames
             a_push_is_not_undone
-            a_repetition_moves_only_what_it_repeats
+            only_what_was_seen_is_replaced
             a_mailbox_is_in_order_and_holds_each_item_once
             a_mailbox_is_read_in_pages
             a_batch_is_read_at_once
@@ -73,25 +73,24 @@ pub async fn a_push_is_not_undone(store: &impl ReceiptStore) {
     assert_eq!(store.find(&pushed.receipt.key()).await.expect("an answer"), Some(pushed));
 }
 
-/// What is said again is said later, whether it was pushed or waits; another state is not passed over.
-pub async fn a_repetition_moves_only_what_it_repeats(store: &impl ReceiptStore) {
-    for (number, pushed_at_ms) in [(1, Some(6)), (2, None)] {
-        let first = stored(number, Status::DeliveredToWebhook, 5, pushed_at_ms);
-        let at = |processed_at_ms| StoredReceipt {
-            receipt: Receipt { processed_at_ms, ..first.receipt.clone() },
-            ..first.clone()
-        };
-        assert_eq!(store.record_repetition(&at(9)).await.expect("an answer"), Recorded::Stale, "nothing yet");
-        assert_eq!(store.record(&first).await.expect("an answer"), Recorded::Stored);
-        for (at_ms, expected) in [(10, Recorded::Stored), (10, Recorded::Stored), (9, Recorded::Stale)] {
-            assert_eq!(store.record_repetition(&at(at_ms)).await.expect("an answer"), expected, "{at_ms}");
-        }
-        let found = store.find(&first.receipt.key()).await.expect("an answer");
-        assert_eq!(found, Some(at(10)));
-        let other = stored(number, Status::DeadLettered, 11, pushed_at_ms);
-        assert_eq!(store.record(&other).await.expect("an answer"), Recorded::Stored);
-        assert_eq!(store.record_repetition(&at(12)).await.expect("an answer"), Recorded::Stale);
-        assert_eq!(store.find(&first.receipt.key()).await.expect("an answer"), Some(other));
+/// What was read is replaced only while it is there: its time when the same is said again, or that it was pushed. Doing so
+/// twice is harmless.
+pub async fn only_what_was_seen_is_replaced(store: &impl ReceiptStore) {
+    let first = stored(1, Status::DeliveredToWebhook, 5, Some(6));
+    let later =
+        first.said_again(Receipt { processed_at_ms: 10, ..first.receipt.clone() }, first.expires_at_s);
+    assert_eq!(store.replace(&first, &later).await.expect("an answer"), Recorded::Stale, "nothing yet");
+    assert_eq!(store.record(&first).await.expect("an answer"), Recorded::Stored);
+    let waits = StoredReceipt { pushed_at_ms: None, ..later.clone() };
+    for (seen, row) in [(&first, &later), (&first, &later), (&later, &waits), (&later, &waits)] {
+        assert_eq!(store.replace(seen, row).await.expect("an answer"), Recorded::Stored);
+        assert_eq!(store.find(&first.receipt.key()).await.expect("an answer").as_ref(), Some(row));
+    }
+    let pushed_again = StoredReceipt { pushed_at_ms: Some(11), ..later.clone() };
+    for passed in [waits, pushed_again, stored(1, Status::DeadLettered, 11, Some(9))] {
+        assert_eq!(store.record(&passed).await.expect("an answer"), Recorded::Stored);
+        assert_eq!(store.replace(&first, &later).await.expect("an answer"), Recorded::Stale, "{passed:?}");
+        assert_eq!(store.find(&first.receipt.key()).await.expect("an answer"), Some(passed));
     }
 }
 

@@ -100,6 +100,8 @@ pub(crate) struct Ledger {
     pub(crate) orders: BTreeMap<ReceiptKey, Vec<(u64, Order)>>,
     /// What ended as the repetition of what was stored, by frame and time.
     pub(crate) repeated: BTreeSet<(Id, u64)>,
+    /// What was noted as said again of a state that had been pushed, by frame and time.
+    pub(crate) said_again: BTreeSet<(Id, u64)>,
     /// What an event was about.
     pub(crate) deliveries: BTreeMap<DeliveryKey, SystemDelivery>,
     /// Those whose event has been handled.
@@ -120,6 +122,14 @@ impl Ledger {
     pub(crate) fn order_at(&self, key: &ReceiptKey, at_ms: u64) -> Option<Order> {
         let orders = self.orders.get(key)?;
         orders.iter().filter(|(since_ms, _)| *since_ms < at_ms).map(|(_, order)| *order).max()
+    }
+
+    /// Whether two recipients have said something of a message.
+    pub(crate) fn is_claimed_by_two(&self, key: &ReceiptKey) -> bool {
+        let mut recipients =
+            self.queued.iter().filter(|receipt| receipt.key() == *key).map(|receipt| &receipt.recipient);
+        let first = recipients.next();
+        recipients.any(|recipient| Some(recipient) != first)
     }
 
     /// Whether a receipt's row held what `receipt` says, said at another time, at some moment from `since_ms` on.

@@ -16,8 +16,8 @@ pub enum Operation {
     ReadForDelivery,
     /// A receipt's row.
     Record,
-    /// The row of a receipt whose state is said again.
-    RecordRepetition,
+    /// A receipt's row, if it is what was read.
+    Replace,
     /// Into the mailbox.
     KeepWaiting,
     /// Out of the mailbox.
@@ -79,7 +79,7 @@ impl Operation {
     pub const ALL: [Self; 30] = [
         Self::ReadForDelivery,
         Self::Record,
-        Self::RecordRepetition,
+        Self::Replace,
         Self::KeepWaiting,
         Self::StopWaiting,
         Self::Waiting,
@@ -113,7 +113,7 @@ impl Operation {
         match self {
             Self::ReadForDelivery
             | Self::Record
-            | Self::RecordRepetition
+            | Self::Replace
             | Self::KeepWaiting
             | Self::StopWaiting
             | Self::Waiting
@@ -145,7 +145,7 @@ impl Operation {
     pub(crate) const fn may_panic(self) -> bool {
         match self {
             Self::Record
-            | Self::RecordRepetition
+            | Self::Replace
             | Self::KeepWaiting
             | Self::StopWaiting
             | Self::Push

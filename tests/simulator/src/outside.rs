@@ -51,16 +51,20 @@ impl ReceiptStore for Invocation {
         .await
     }
 
-    async fn record_repetition(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
-        let (row, who) = (row.clone(), self.name());
-        self.call(Operation::RecordRepetition, move |world| {
+    async fn replace(&self, seen: &StoredReceipt, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+        let (seen, row, who) = (seen.clone(), row.clone(), self.name());
+        self.call(Operation::Replace, move |world| {
             let before = world.tables.receipts.get(&row.receipt.key()).cloned();
-            let recorded = world.tables.record_repetition(&row);
-            world.note(|| format!("{who}: record {} said again: {recorded:?}", name(&row.receipt)));
-            if recorded == Recorded::Stored {
+            let replaced = world.tables.replace(&seen, &row);
+            world.note(|| {
+                let what = if row.pushed_at_ms.is_some() { "said again" } else { "to be pushed again" };
+                format!("{who}: {} is {what}: {replaced:?}", name(&row.receipt))
+            });
+            if replaced == Recorded::Stored {
+                world.ledger.said_again.insert((row.receipt.frame_id(), row.receipt.processed_at_ms));
                 world.check_recorded(before.as_ref(), &row);
             }
-            Ok(recorded)
+            Ok(replaced)
         })
         .await
     }

@@ -92,11 +92,11 @@ impl ReceiptStore for Planted<'_> {
         self.inner.record(row).await
     }
 
-    async fn record_repetition(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
+    async fn replace(&self, seen: &StoredReceipt, row: &StoredReceipt) -> Result<Recorded, StoreError> {
         if self.has(Bug::RepetitionIsUnconditional) {
             return self.inner.record(row).await;
         }
-        self.inner.record_repetition(row).await
+        self.inner.replace(seen, row).await
     }
 
     async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {

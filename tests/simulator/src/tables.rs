@@ -76,18 +76,15 @@ impl Tables {
         Recorded::Stored
     }
 
-    /// The conditional write of a state that is said again.
-    pub(crate) fn record_repetition(&mut self, row: &StoredReceipt) -> Recorded {
-        let says_so = |stored: &StoredReceipt| {
-            stored.receipt.frame_id() == row.receipt.frame_id()
-                && stored.receipt.processed_at_ms <= row.receipt.processed_at_ms
-        };
-        match self.receipts.get_mut(&row.receipt.key()).filter(|stored| says_so(stored)) {
-            Some(stored) => {
+    /// The conditional write of a state that replaces a certain one.
+    pub(crate) fn replace(&mut self, seen: &StoredReceipt, row: &StoredReceipt) -> Recorded {
+        let says = |one: &StoredReceipt| (one.receipt.order(), one.pushed_at_ms);
+        match self.receipts.get_mut(&row.receipt.key()) {
+            Some(stored) if [says(seen), says(row)].contains(&says(stored)) => {
                 stored.clone_from(row);
                 Recorded::Stored
             }
-            None => Recorded::Stale,
+            Some(_) | None => Recorded::Stale,
         }
     }
 

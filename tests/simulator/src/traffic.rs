@@ -92,9 +92,24 @@ pub(crate) async fn post_at_random(sim: Sim, cast: Cast) {
         });
         sim.sleep(pause_ms).await;
         let statement = sim.with(|world| draw_statement(world, &cast, &said, number));
+        if let Some((before, after_ms)) = sim.with(|world| draw_return(world, &said, &statement)) {
+            let again = sim.clone();
+            sim.spawn(async move {
+                again.sleep(after_ms).await;
+                post(again, before).await;
+            });
+        }
         said.push(statement.clone());
         sim.spawn(post(sim.clone(), statement));
     }
+}
+
+/// Now and then a recipient that changes its mind changes it back while consumers are still at it: what it goes back to,
+/// and when.
+fn draw_return(world: &mut World, said: &[Statement], changed: &Statement) -> Option<(Statement, u64)> {
+    let before = said.iter().rfind(|before| before.request_id == changed.request_id)?;
+    let is_change = (before.status, &before.reason) != (changed.status, &changed.reason);
+    (is_change && world.rng.chance(200)).then(|| (before.clone(), world.rng.below(100)))
 }
 
 fn draw_statement(world: &mut World, cast: &Cast, said: &[Statement], number: u64) -> Statement {

@@ -62,7 +62,29 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         };
         self.courier.tally.count(metric);
         tracing::debug!(step, receipt.id = %receipt.request_id, "a receipt needs no push");
-        Ok(Outcome::Done)
+        if now == Standing::Overtaken { self.say_last_word(message).await } else { Ok(Outcome::Done) }
+    }
+
+    /// Has the stored state pushed again if a state that it has overtaken may have reached the sender after it: the
+    /// stored state was told, that one was accepted and is or was being pushed, and the stored state has only been said
+    /// again since.
+    async fn say_last_word(&mut self, message: &QueuedMessage) -> Result<Outcome, StoreError> {
+        let now_s = self.courier.now_s();
+        let Some(stored) = self.stored.clone().filter(|stored| !stored.is_expired(now_s)) else {
+            return Ok(Outcome::Done);
+        };
+        let unpushed = self.unpushed(stored.receipt.clone());
+        if stored.is_said_again_since_push() {
+            if self.courier.outside.replace(&stored, &unpushed).await? == Recorded::Stale {
+                return Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S));
+            }
+        } else if stored.pushed_at_ms.is_some() || message.receive_count == 1 {
+            return Ok(Outcome::Done);
+        }
+        // It waits to be pushed; whoever had it wait may have died before it was in the mailbox.
+        let receipt = unpushed.receipt.clone();
+        self.stored = Some(unpushed.clone());
+        self.push_waiting(message, unpushed, receipt).await
     }
 
     fn standing(&self, receipt: &Receipt) -> Standing {
@@ -77,20 +99,17 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     }
 
     async fn push_new(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
-        // The row changes its mind before the sender does: a repetition of what it has been told must not pass over
-        // this state while it is being pushed.
-        if self.stored.as_ref().is_some_and(|stored| stored.pushed_at_ms.is_some())
-            && self.record(self.unpushed(receipt.clone())).await? == Recorded::Stale
-        {
-            return Ok(Outcome::Done);
-        }
         let connection = self.connection.clone();
         match self.attempt(&receipt, &connection).await? {
             Attempt::Taken => {
                 let latency_ms = self.courier.outside.now_ms().saturating_sub(receipt.processed_at_ms);
                 self.courier.tally.measure(Measure::Latency, latency_ms);
-                let pushed = self.pushed(receipt);
-                self.record(pushed).await.map(|_| Outcome::Done)
+                let pushed = self.pushed(receipt.clone());
+                if self.record(pushed).await? == Recorded::Stored {
+                    return Ok(Outcome::Done);
+                }
+                self.read_again(&receipt).await?;
+                self.say_last_word(message).await
             }
             Attempt::Offline => match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.look_again(message, receipt).await,
@@ -116,12 +135,12 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         else {
             return Ok(Recorded::Stored);
         };
-        let row = StoredReceipt { receipt: receipt.clone(), expires_at_s: self.expires_at_s(), ..stored };
-        let recorded = self.courier.outside.record_repetition(&row).await?;
-        if recorded == Recorded::Stored {
+        let row = stored.said_again(receipt.clone(), self.expires_at_s());
+        let replaced = self.courier.outside.replace(&stored, &row).await?;
+        if replaced == Recorded::Stored {
             self.stored = Some(row);
         }
-        Ok(recorded)
+        Ok(replaced)
     }
 
     /// Pushes what its sender's mailbox should hold already. If it has to go on waiting, it does so as of its latest

@@ -51,7 +51,8 @@ pub(super) async fn drain_page<O: DeliveryOutside>(
     let keys: Vec<_> = waiting.iter().map(|waiting| waiting.receipt.key()).collect();
     let state = outside.read_for_delivery(&keys, std::slice::from_ref(&connection.agent), &[]).await?;
     let Some(live) = drainable(&state, connection, outside.now_ms(), tally) else { return Ok(Page::Last) };
-    if !*drain_is_noted && waiting.iter().any(|waiting| is_to_be_pushed(waiting, &state, outside.now_ms())) {
+    let now_ms = outside.now_ms();
+    if !*drain_is_noted && waiting.iter().any(|item| matches!(fate(item, &state, now_ms), Fate::Push(_))) {
         outside.note_drain(connection, outside.now_ms()).await?;
         *drain_is_noted = true;
     }
@@ -70,13 +71,28 @@ pub(super) async fn drain_page<O: DeliveryOutside>(
     }
 }
 
-/// Whether the drain will push it, as far as is known now.
-fn is_to_be_pushed(waiting: &Waiting, state: &DeliveryState, now_ms: u64) -> bool {
-    waiting.expires_at_s > now_ms / 1_000
-        && match standing(&waiting.receipt, state.receipts.get(&waiting.receipt.key()), now_ms / 1_000) {
-            Standing::New | Standing::RepeatOfWaiting => true,
-            Standing::RepeatOfPushed | Standing::Overtaken | Standing::OtherRecipient => false,
+/// What becomes of a waiting item.
+enum Fate {
+    /// It is pushed; so the row will say, except for the time of the push.
+    Push(StoredReceipt),
+    /// There is nothing to push any more, for this reason.
+    Settled(Metric),
+}
+
+fn fate(waiting: &Waiting, state: &DeliveryState, now_ms: u64) -> Fate {
+    let (receipt, now_s) = (&waiting.receipt, now_ms / 1_000);
+    let row = state.receipts.get(&receipt.key());
+    let latest = match (standing(receipt, row, now_s), row) {
+        // It may have been said again since then: what is pushed carries the time of the last statement.
+        (Standing::RepeatOfWaiting, Some(row)) => row.clone(),
+        (Standing::New | Standing::RepeatOfWaiting, _) => {
+            StoredReceipt { receipt: receipt.clone(), pushed_at_ms: None, expires_at_s: waiting.expires_at_s }
         }
+        (Standing::RepeatOfPushed | Standing::Overtaken | Standing::OtherRecipient, _) => {
+            return Fate::Settled(Metric::MailboxSettled);
+        }
+    };
+    if latest.is_expired(now_s) { Fate::Settled(Metric::RetentionOver) } else { Fate::Push(latest) }
 }
 
 /// Puts items that nobody can read where somebody will look at them, and returns the others: one bad item does not keep
@@ -120,29 +136,13 @@ async fn push_page<O: DeliveryOutside>(
         }
         // The line is about the receipt, and not about the connect that has it drained.
         let span = tracing::error_span!("waiting", correlation.id = waiting.correlation_id);
+        let fate = fate(&waiting, state, outside.now_ms());
         let receipt = waiting.receipt;
-        if pushed.contains(&receipt.frame_id()) {
-            // The same state twice in one mailbox: whoever moved it on has died before removing the older item.
-            tally.count(Metric::MailboxSettled);
-            settled.push(Settled { receipt, pushed: None });
-            continue;
-        }
-        if waiting.expires_at_s <= outside.now_ms() / 1_000 {
-            tally.count(Metric::RetentionOver);
-            settled.push(Settled { receipt, pushed: None });
-            continue;
-        }
-        let row = state.receipts.get(&receipt.key());
-        let latest = match (standing(&receipt, row, outside.now_ms() / 1_000), row) {
-            // It may have been said again since then: what is pushed carries the time of the last statement.
-            (Standing::RepeatOfWaiting, Some(row)) => row.clone(),
-            (Standing::New | Standing::RepeatOfWaiting, _) => StoredReceipt {
-                receipt: receipt.clone(),
-                pushed_at_ms: None,
-                expires_at_s: waiting.expires_at_s,
-            },
-            (Standing::RepeatOfPushed | Standing::Overtaken | Standing::OtherRecipient, _) => {
-                tally.count(Metric::MailboxSettled);
+        let latest = match fate {
+            Fate::Push(latest) if !pushed.contains(&receipt.frame_id()) => latest,
+            fate @ (Fate::Push(_) | Fate::Settled(_)) => {
+                // The same state twice in one mailbox: whoever moved it on has died before removing the older item.
+                tally.count(if let Fate::Settled(metric) = fate { metric } else { Metric::MailboxSettled });
                 settled.push(Settled { receipt, pushed: None });
                 continue;
             }

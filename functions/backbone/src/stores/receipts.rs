@@ -73,10 +73,11 @@ pub trait ReceiptStore {
     ) -> impl Future<Output = Result<DeliveryState, StoreError>> + Send;
     /// Stores a state unless a later one is there.
     fn record(&self, row: &StoredReceipt) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
-    /// Gives the stored state the later time of `row`, which says the same again, unless the row has come to say
-    /// something else, or this at a later time.
-    fn record_repetition(
+    /// Replaces what was read before, if that is still what is stored: the time at which the same was said again, or
+    /// that it is to be pushed again. Done already counts as stored.
+    fn replace(
         &self,
+        seen: &StoredReceipt,
         row: &StoredReceipt,
     ) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
     /// Puts a receipt into its sender's mailbox; the same one again changes nothing.
