@@ -59,6 +59,13 @@ impl Ledger {
         self.arrived.values().map(|frames| frames.len() - 1).sum()
     }
 
+    /// Messages that came more than once, and how often.
+    #[must_use]
+    pub fn repeated(&self) -> BTreeMap<String, usize> {
+        let often = self.arrived.iter().filter(|(_, frames)| frames.len() > 1);
+        often.map(|(id, frames)| (id.clone(), frames.len())).collect()
+    }
+
     /// Messages whose repeated frames did not all carry one id.
     #[must_use]
     pub fn inconsistent(&self) -> BTreeSet<String> {
