@@ -103,10 +103,16 @@ pub struct StoredReceipt {
 }
 
 impl StoredReceipt {
+    /// A state that was pushed at `now_ms`.
+    #[must_use]
+    pub fn pushed(receipt: Receipt, now_ms: u64, expires_at_s: u64) -> Self {
+        // The clocks of whoever accepts and whoever pushes differ by a little, and it was accepted first.
+        Self { pushed_at_ms: Some(now_ms.max(receipt.processed_at_ms)), receipt, expires_at_s }
+    }
+
     /// The same state once it has been said again in `receipt`, without having been pushed again.
     #[must_use]
     pub fn said_again(&self, receipt: Receipt, expires_at_s: u64) -> Self {
-        // The clocks of whoever accepts and whoever pushes differ by a little.
         let before = receipt.processed_at_ms.saturating_sub(1);
         Self { pushed_at_ms: self.pushed_at_ms.map(|at_ms| at_ms.min(before)), receipt, expires_at_s }
     }

@@ -32,7 +32,7 @@ impl World {
     }
 
     /// How often a frame may be pushed in a run without faults: once, once more for every POST that came before the
-    /// push was recorded, and after any change of mind.
+    /// push was recorded, and after any change of mind; each other state may have it told once more.
     fn pushes_due(&self, receipt: &Receipt) -> u64 {
         let frame_id = receipt.frame_id();
         let states = self.ledger.queued.iter().filter(|other| other.key() == receipt.key());
@@ -40,7 +40,7 @@ impl World {
         if other.is_empty() && !self.forgets {
             self.ledger.pushes_due.get(&frame_id).copied().unwrap_or_default()
         } else {
-            u64::try_from(same.len()).expect("a length fits")
+            u64::try_from(same.len() + other.len()).expect("a length fits")
         }
     }
 
@@ -189,6 +189,16 @@ impl World {
     fn is_to_be_repeated(&self, receipt: &Receipt) -> bool {
         let mut others = self.queued().filter_map(Content::receipt);
         others.any(|other| other.key() == receipt.key() && other.frame_id() != receipt.frame_id())
+    }
+
+    /// Whether what a row says is the latest that its sender has been told, or is still kept to be told.
+    pub(crate) fn is_last_word_kept(&self, row: &StoredReceipt) -> bool {
+        let (receipt, key) = (&row.receipt, row.receipt.key());
+        let since_ms = if row.pushed_at_ms.is_none() { 0 } else { receipt.processed_at_ms };
+        self.ledger.last_told.get(&key).is_some_and(|(_, told)| *told == receipt.frame_id())
+            || self.is_told(receipt, receipt.processed_at_ms)
+            || self.is_held(receipt, since_ms)
+            || self.ledger.is_claimed_by_two(&key)
     }
 
     /// Where a receipt is. Its sender may have been told the same before, if nothing else since then; and while the row

@@ -86,6 +86,7 @@ pub async fn only_what_was_seen_is_replaced(store: &impl ReceiptStore) {
         assert_eq!(store.replace(seen, row).await.expect("an answer"), Recorded::Stored);
         assert_eq!(store.find(&first.receipt.key()).await.expect("an answer").as_ref(), Some(row));
     }
+    assert_eq!(store.replace(&waits, &later).await.expect("an answer"), Recorded::Stale, "it was not pushed");
     let pushed_again = StoredReceipt { pushed_at_ms: Some(11), ..later.clone() };
     for passed in [waits, pushed_again, stored(1, Status::DeadLettered, 11, Some(9))] {
         assert_eq!(store.record(&passed).await.expect("an answer"), Recorded::Stored);

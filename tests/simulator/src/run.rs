@@ -210,6 +210,16 @@ fn check_everybody_was_told(world: &mut World) {
             world.violated(Invariant::NothingIsLost, format!("{} is nowhere at the end", name(receipt)));
         }
     }
+    let rows: Vec<_> = world.tables.receipts.values().cloned().collect();
+    let now_s = world.now_ms() / 1_000;
+    for row in rows.iter().filter(|row| !row.is_expired(now_s)) {
+        if !world.is_last_word_kept(row) {
+            world.violated(
+                Invariant::NothingIsLost,
+                format!("{} is not the last that was told", name(&row.receipt)),
+            );
+        }
+    }
 }
 
 /// The ends that are to be counted have been (I1). An invocation that died takes its counts with it.

@@ -80,7 +80,9 @@ impl Tables {
     pub(crate) fn replace(&mut self, seen: &StoredReceipt, row: &StoredReceipt) -> Recorded {
         let says = |one: &StoredReceipt| (one.receipt.order(), one.pushed_at_ms);
         match self.receipts.get_mut(&row.receipt.key()) {
-            Some(stored) if [says(seen), says(row)].contains(&says(stored)) => {
+            Some(stored)
+                if says(stored) == says(row) || seen.pushed_at_ms.is_some() && says(stored) == says(seen) =>
+            {
                 stored.clone_from(row);
                 Recorded::Stored
             }

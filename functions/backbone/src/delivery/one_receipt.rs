@@ -5,7 +5,7 @@ use tracing::Instrument;
 use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::connection::ConnectionRow;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
-use crate::mailbox::{Attempt, FRAME_TOO_LARGE, push_receipt};
+use crate::mailbox::{Attempt, FRAME_TOO_LARGE, bury, push_receipt};
 use crate::metrics::{Measure, Metric};
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
@@ -65,26 +65,37 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         if now == Standing::Overtaken { self.say_last_word(message).await } else { Ok(Outcome::Done) }
     }
 
-    /// Has the stored state pushed again if a state that it has overtaken may have reached the sender after it: the
-    /// stored state was told, that one was accepted and is or was being pushed, and the stored state has only been said
-    /// again since.
+    /// Has the stored state pushed once more if a state that it has overtaken may have reached the sender after it: the
+    /// stored state was told before that one was accepted, and has only been said again since.
     async fn say_last_word(&mut self, message: &QueuedMessage) -> Result<Outcome, StoreError> {
-        let now_s = self.courier.now_s();
-        let Some(stored) = self.stored.clone().filter(|stored| !stored.is_expired(now_s)) else {
-            return Ok(Outcome::Done);
-        };
-        let unpushed = self.unpushed(stored.receipt.clone());
-        if stored.is_said_again_since_push() {
-            if self.courier.outside.replace(&stored, &unpushed).await? == Recorded::Stale {
-                return Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S));
+        loop {
+            let now_s = self.courier.now_s();
+            let Some(stored) = self.stored.clone().filter(|stored| !stored.is_expired(now_s)) else {
+                return Ok(Outcome::Done);
+            };
+            let receipt = stored.receipt.clone();
+            if stored.is_said_again_since_push() {
+                let unpushed = self.unpushed(receipt.clone());
+                if self.courier.outside.replace(&stored, &unpushed).await? == Recorded::Stale {
+                    self.read_again(&receipt).await?;
+                    continue;
+                }
+                self.stored = Some(unpushed);
+            } else if stored.pushed_at_ms.is_some() {
+                return Ok(Outcome::Done);
             }
-        } else if stored.pushed_at_ms.is_some() || message.receive_count == 1 {
-            return Ok(Outcome::Done);
+            // It waits to be pushed; whoever had it wait may have died before it was in the mailbox.
+            return match self.wait(message, &receipt).await? {
+                Recorded::Stored => self.look_again(message, receipt).await,
+                Recorded::Stale => Ok(Outcome::Done),
+            };
         }
-        // It waits to be pushed; whoever had it wait may have died before it was in the mailbox.
-        let receipt = unpushed.receipt.clone();
-        self.stored = Some(unpushed.clone());
-        self.push_waiting(message, unpushed, receipt).await
+    }
+
+    /// What is left to do for a state that another consumer has overtaken while this one was at it.
+    async fn give_way(&mut self, message: &QueuedMessage, receipt: &Receipt) -> Result<Outcome, StoreError> {
+        self.read_again(receipt).await?;
+        self.say_last_word(message).await
     }
 
     fn standing(&self, receipt: &Receipt) -> Standing {
@@ -105,15 +116,15 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 let latency_ms = self.courier.outside.now_ms().saturating_sub(receipt.processed_at_ms);
                 self.courier.tally.measure(Measure::Latency, latency_ms);
                 let pushed = self.pushed(receipt.clone());
-                if self.record(pushed).await? == Recorded::Stored {
-                    return Ok(Outcome::Done);
+                match self.record(pushed).await? {
+                    Recorded::Stored => Ok(Outcome::Done),
+                    Recorded::Stale => self.give_way(message, &receipt).await,
                 }
-                self.read_again(&receipt).await?;
-                self.say_last_word(message).await
             }
             Attempt::Offline => match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.look_again(message, receipt).await,
-                Recorded::Stale => Ok(Outcome::Done),
+                // A drain may have given it out all the same.
+                Recorded::Stale => self.give_way(message, &receipt).await,
             },
             Attempt::NotOpenYet if !is_last_own_attempt(message) => {
                 Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
@@ -121,7 +132,8 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
             Attempt::NotOpenYet | Attempt::Failed => match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.announce_drain(message, &receipt).await,
-                Recorded::Stale => Ok(Outcome::Done),
+                // A push that was not answered may have arrived.
+                Recorded::Stale => self.give_way(message, &receipt).await,
             },
             Attempt::TooLarge => Ok(too_large()),
         }
@@ -199,8 +211,13 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
             Attempt::NotOpenYet | Attempt::Failed => self.announce_drain(message, &receipt).await,
             Attempt::TooLarge => {
+                // The message may be about an older state.
+                let body = QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
+                let (reason_code, reason) = FRAME_TOO_LARGE;
+                let letter = message.dead_letter(body, reason_code, reason.to_owned());
+                bury(self.courier.outside, letter, self.courier.tally).await?;
                 self.courier.outside.stop_waiting(&receipt).await?;
-                Ok(too_large())
+                Ok(Outcome::Done)
             }
         }
     }
@@ -291,8 +308,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     }
 
     fn pushed(&self, receipt: Receipt) -> StoredReceipt {
-        let pushed_at_ms = Some(self.courier.outside.now_ms());
-        StoredReceipt { receipt, pushed_at_ms, expires_at_s: self.expires_at_s() }
+        StoredReceipt::pushed(receipt, self.courier.outside.now_ms(), self.expires_at_s())
     }
 
     fn expires_at_s(&self) -> u64 {

@@ -152,7 +152,7 @@ async fn push_page<O: DeliveryOutside>(
                 tally.count(Metric::MailboxDrained);
                 tally.measure(Measure::MailboxAge, outside.now_ms().saturating_sub(receipt.processed_at_ms));
                 pushed.insert(receipt.frame_id());
-                let row = StoredReceipt { pushed_at_ms: Some(outside.now_ms()), ..latest };
+                let row = StoredReceipt::pushed(latest.receipt, outside.now_ms(), latest.expires_at_s);
                 settled.push(Settled { receipt, pushed: Some(row) });
             }
             Attempt::Offline => return Ok(Page::Last),
