@@ -46,7 +46,8 @@ fn line(source: Source<'_>, counts: &[(Metric, u64)], now_ms: u64) -> Option<Str
         ("environment".to_owned(), source.environment.into()),
     ]);
     line.extend(named.into_iter().map(|(name, count)| (name, count.into())));
-    Some(Value::Object(line).to_string())
+    // Much cheaper than through `Display`.
+    Some(serde_json::to_string(&line).expect("texts and numbers can be written"))
 }
 
 #[cfg(test)]

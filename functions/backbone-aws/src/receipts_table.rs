@@ -11,13 +11,13 @@ use backbone::stores::{
     DeliveryState, MailboxItem, ReceiptStore, Recorded, StoreError, UnreadableItem, Waiting,
 };
 
-use crate::attributes::{Item, Row, number, text};
+use crate::attributes::{Item, Row, text};
 use crate::batch_read::{ItemKey, read_items};
 use crate::connections_table::{AGENT, connection_key, connection_row};
 use crate::outside::{Invocation, unavailable};
 use crate::receipt_items::{
-    ITEM, SENDER, WAITING_PREFIX, stored_item, stored_key, stored_receipt, waiting_item, waiting_item_name,
-    waiting_receipt,
+    FRAME_ID, ITEM, PROCESSED_AT, SENDER, WAITING_PREFIX, stored_item, stored_key, stored_receipt,
+    waiting_item, waiting_item_name, waiting_receipt,
 };
 use crate::settings::{CONNECTIONS_TABLE, RECEIPTS_TABLE, TRUST_TABLE};
 use crate::trust_table::{KEY, agent_key};
@@ -77,14 +77,19 @@ impl ReceiptStore for Invocation<'_> {
     async fn record(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
         const OPERATION: &str = "record";
         let condition = if row.pushed_at_ms.is_some() { IF_NOT_LATER } else { IF_NOT_LATER_NOR_PUSHED };
+        let item = stored_item(row);
+        // A frame id is a hash: the item has it already.
+        let values = [(":processedAt", PROCESSED_AT), (":frameId", FRAME_ID)]
+            .into_iter()
+            .filter_map(|(placeholder, name)| Some((placeholder.to_owned(), item.get(name)?.clone())))
+            .collect();
         let write = self
             .dynamodb()
             .put_item()
             .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
-            .set_item(Some(stored_item(row)))
+            .set_item(Some(item))
             .condition_expression(condition)
-            .expression_attribute_values(":processedAt", number(row.receipt.processed_at_ms))
-            .expression_attribute_values(":frameId", text(row.receipt.frame_id().to_string()))
+            .set_expression_attribute_values(Some(values))
             .send();
         self.in_time(OPERATION, async {
             let Err(error) = write.await else { return Ok(Recorded::Stored) };
