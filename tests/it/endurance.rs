@@ -8,6 +8,7 @@ mod consumer_kills;
 mod counting_proxy;
 mod front_door_load;
 mod held_mailbox;
+mod lone_receipt;
 mod mailbox_rows;
 mod offline_sender;
 
