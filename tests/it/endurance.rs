@@ -9,6 +9,7 @@ mod counting_proxy;
 mod front_door_load;
 mod heartbeats;
 mod held_mailbox;
+mod lone_receipt;
 mod mailbox_rows;
 mod offline_sender;
 mod one_of_many;

@@ -4,7 +4,7 @@
 //! none, and it refuses an event with a header value outside ASCII. Either would let a stranger make an invocation
 //! fail. Here every field may be missing and every text may be anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use backbone::error_code::ErrorCode;
 use base64::Engine;
@@ -20,8 +20,8 @@ pub struct HttpEvent {
     pub raw_path: String,
     /// The query as the client sent it, without the question mark.
     pub raw_query_string: String,
-    /// Names in lower case; values of repeated headers joined by commas.
-    pub headers: HashMap<String, String>,
+    /// Names in lower case; values of repeated headers joined by commas. So few are found sooner than hashed.
+    pub headers: BTreeMap<String, String>,
     /// What API Gateway adds.
     pub request_context: RequestContext,
     body: Option<String>,
@@ -136,7 +136,8 @@ impl Answer {
         HttpResponse {
             status_code: self.status,
             headers,
-            body: self.body.to_string(),
+            // Much cheaper than through `Display`.
+            body: serde_json::to_string(&self.body).expect("what `json!` makes can be written"),
             is_base64_encoded: false,
         }
     }

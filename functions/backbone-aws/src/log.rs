@@ -4,17 +4,19 @@
 //! of which the runtime's has `requestId`. Dependencies may log what they were given, which can be a token or a body:
 //! of theirs only warnings are written, whatever the level.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write};
 
 use backbone::timestamp::to_iso;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -25,7 +27,8 @@ use crate::settings::LOG_LEVEL;
 /// [`LOG_LEVEL`], `info` if there is none or it is not a level. Does nothing if lines are being written already.
 pub fn start(service: &'static str, env: &impl Fn(&str) -> Option<String>) {
     let level = env(LOG_LEVEL).and_then(|level| level.trim().parse().ok()).unwrap_or(LevelFilter::INFO);
-    let lines = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(Line { service });
+    // Nobody can be told that a line was not written.
+    let lines = Lines { service, write: |line: &[u8]| drop(io::stdout().write_all(line)) };
     // A subscriber that is there already is a test's, and has its reasons.
     let _ = tracing_subscriber::registry().with(lines).with(targets(service, level)).try_init();
 }
@@ -38,105 +41,100 @@ fn targets(service: &'static str, level: LevelFilter) -> Targets {
         .with_target("lambda_runtime", LevelFilter::INFO)
 }
 
-/// How a line is written.
-struct Line {
+/// Writes a line for each event. A layer of our own, as the library's writes every span's fields as JSON, whether there
+/// will be a line or not, and reads them again for each line.
+struct Lines<W> {
     service: &'static str,
+    write: W,
 }
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, W> Layer<S> for Lines<W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
+    W: Fn(&[u8]) + 'static,
 {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = Map::new();
-        line.insert("timestamp".to_owned(), to_iso(system_now_ms()).into());
-        line.insert("level".to_owned(), event.metadata().level().as_str().into());
-        line.insert("service".to_owned(), self.service.into());
-        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
-            let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<N>>().map(|fields| fields.fields.as_str());
-            // Written by `JsonFields`, so it is an object if it is there.
-            if let Some(Ok(Value::Object(fields))) = fields.map(serde_json::from_str) {
-                line.extend(fields);
-            }
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(fields);
+    }
+
+    fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+            record.record(fields);
         }
-        event.record(&mut Fields(&mut line));
-        writeln!(writer, "{}", Value::Object(line))
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Fields::default();
+        line.put("timestamp", to_iso(system_now_ms()));
+        line.put("level", event.metadata().level().as_str());
+        line.put("service", self.service);
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
+            let extensions = span.extensions();
+            let fields = extensions.get::<Fields>().into_iter().flat_map(|Fields(fields)| fields);
+            line.0.extend(fields.map(|(name, value)| (*name, value.clone())));
+        }
+        event.record(&mut line);
+        let mut line = serde_json::to_vec(&line.0).expect("texts and numbers can be written");
+        line.push(b'\n');
+        (self.write)(&line);
     }
 }
 
-/// Puts an event's fields into its line.
-struct Fields<'a>(&'a mut Map<String, Value>);
+/// The fields of a span or of a line, by their names.
+#[derive(Default)]
+struct Fields(BTreeMap<&'static str, Value>);
 
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
+impl Fields {
+    fn put(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.0.insert(name, value.into());
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.put(field.name(), format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Output(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Output {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// The lines that `log` writes at `level`.
     fn lines(level: LevelFilter, log: impl FnOnce()) -> Vec<Value> {
-        let output = Output::default();
-        let writer = output.clone();
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(move || writer.clone())
-            .fmt_fields(JsonFields::new())
-            .event_format(Line { service: "receipt" });
-        let subscriber = tracing_subscriber::registry().with(layer).with(targets("receipt", level));
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let output = Arc::clone(&written);
+        let write = move |line: &[u8]| output.lock().unwrap().extend_from_slice(line);
+        let lines = Lines { service: "receipt", write };
+        let subscriber = tracing_subscriber::registry().with(lines).with(targets("receipt", level));
         tracing::subscriber::with_default(subscriber, log);
-        let bytes = output.0.lock().unwrap().clone();
+        let bytes = written.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
@@ -182,6 +180,16 @@ mod tests {
             let ids: Vec<_> = lines.iter().map(|line| line["correlation.id"].as_str().unwrap()).collect();
             assert_eq!(ids, ["c-1", "c-0"], "{level}");
         }
+    }
+
+    #[test]
+    fn what_a_span_learns_later_is_there() {
+        let lines = lines(LevelFilter::INFO, || {
+            let span = tracing::info_span!(target: "receipt", "s", known = 1, later = tracing::field::Empty);
+            span.record("later", "now");
+            span.in_scope(|| tracing::info!(target: "receipt", "done"));
+        });
+        assert_eq!((&lines[0]["known"], &lines[0]["later"]), (&Value::from(1), &Value::from("now")));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Metrics as lines of the log, in the embedded metric format: they are counted from there, without another call.
 
+use std::collections::BTreeMap;
+
 use backbone::error_code::ErrorCode;
 use backbone::metrics::{Measure, Metric, Tally};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 const NAMESPACE: &str = "ClawBackbone";
 
@@ -44,36 +46,79 @@ fn line(
     }
     let dimensions: &[&str] =
         if code.is_some() { &["service", "environment", "code"] } else { &["service", "environment"] };
-    let counts = counts.iter().map(|(metric, count)| (format!("{metric:?}"), "Count", json!(count)));
+    let counts = counts.iter().map(|(metric, count)| (format!("{metric:?}"), Counted::Count(*count)));
     let measured = measured.iter().map(|(measure, values_ms)| {
-        let values_ms = &values_ms[..values_ms.len().min(VALUES_MAX)];
-        (format!("{measure:?}"), "Milliseconds", json!(values_ms))
+        (format!("{measure:?}"), Counted::Milliseconds(&values_ms[..values_ms.len().min(VALUES_MAX)]))
     });
-    let named: Vec<_> = counts.chain(measured).collect();
-    let definitions: Vec<_> =
-        named.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
-    let mut line = Map::from_iter([
-        (
-            "_aws".to_owned(),
-            json!({
-                "Timestamp": now_ms,
-                "CloudWatchMetrics": [{
-                    "Namespace": NAMESPACE,
-                    "Dimensions": [dimensions],
-                    "Metrics": definitions,
-                }],
-            }),
-        ),
-        ("service".to_owned(), source.service.into()),
-        ("environment".to_owned(), source.environment.into()),
-    ]);
-    line.extend(code.map(|code| ("code".to_owned(), code.as_str().into())));
-    line.extend(named.into_iter().map(|(name, _, value)| (name, value)));
-    Some(Value::Object(line).to_string())
+    let values: BTreeMap<_, _> = counts.chain(measured).collect();
+    let metrics = values.iter().map(|(name, counted)| Definition { name, unit: counted.unit() }).collect();
+    let directive = Directive { namespace: NAMESPACE, dimensions: [dimensions], metrics };
+    let line = Line {
+        aws: Envelope { timestamp: now_ms, cloud_watch_metrics: [directive] },
+        service: source.service,
+        environment: source.environment,
+        code: code.map(ErrorCode::as_str),
+        values: &values,
+    };
+    Some(serde_json::to_string(&line).expect("texts and numbers can be written"))
+}
+
+/// A line in the embedded metric format.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "_aws")]
+    aws: Envelope<'a>,
+    service: &'a str,
+    environment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(flatten)]
+    values: &'a BTreeMap<String, Counted<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Envelope<'a> {
+    timestamp: u64,
+    cloud_watch_metrics: [Directive<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'a str,
+    dimensions: [&'a [&'a str]; 1],
+    metrics: Vec<Definition<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition<'a> {
+    name: &'a str,
+    unit: &'a str,
+}
+
+/// What a metric's name stands for in a line.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Counted<'a> {
+    Count(u64),
+    Milliseconds(&'a [u64]),
+}
+
+impl Counted<'_> {
+    const fn unit(&self) -> &'static str {
+        match self {
+            Self::Count(_) => "Count",
+            Self::Milliseconds(_) => "Milliseconds",
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     const SOURCE: Source<'_> = Source { service: "consumer", environment: "dev" };
@@ -95,9 +140,9 @@ mod tests {
                     "Namespace": "ClawBackbone",
                     "Dimensions": [["service", "environment"]],
                     "Metrics": [
-                        { "Name": "Pushed", "Unit": "Count" },
-                        { "Name": "MailboxStored", "Unit": "Count" },
                         { "Name": "Latency", "Unit": "Milliseconds" },
+                        { "Name": "MailboxStored", "Unit": "Count" },
+                        { "Name": "Pushed", "Unit": "Count" },
                     ],
                 }],
             },

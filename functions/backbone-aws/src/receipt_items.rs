@@ -24,6 +24,11 @@ pub(crate) const ITEM: &str = "item";
 /// What the sort keys of a mailbox begin with.
 pub(crate) const WAITING_PREFIX: &str = "waiting#";
 
+/// When a state was accepted.
+pub(crate) const PROCESSED_AT: &str = "processedAt";
+/// The id of the frame that carries a state.
+pub(crate) const FRAME_ID: &str = "frameId";
+
 const PUSHED_AT: &str = "pushedAt";
 const EXPIRES_AT: &str = "expiresAt";
 const CORRELATION_ID: &str = "correlationId";
@@ -60,8 +65,8 @@ fn receipt_item(receipt: &Receipt, name: String, expires_at_s: u64) -> Item {
         ("requestId", text(receipt.request_id.to_string())),
         ("recipientAgentDid", text(receipt.recipient.as_str())),
         ("status", text(receipt.status.as_str())),
-        ("processedAt", number(receipt.processed_at_ms)),
-        ("frameId", text(receipt.frame_id().to_string())),
+        (PROCESSED_AT, number(receipt.processed_at_ms)),
+        (FRAME_ID, text(receipt.frame_id().to_string())),
         (EXPIRES_AT, number(expires_at_s)),
     ]);
     item.extend(receipt.reason.as_deref().map(|reason| ("reason".to_owned(), text(reason))));
@@ -93,7 +98,7 @@ fn receipt(row: Row<'_>) -> Result<Receipt, StoreError> {
         recipient: row.parse("recipientAgentDid", AgentDid::parse)?,
         status: row.parse("status", Status::parse)?,
         reason: row.find_text("reason").map(str::to_owned),
-        processed_at_ms: row.number("processedAt")?,
+        processed_at_ms: row.number(PROCESSED_AT)?,
     })
 }
 

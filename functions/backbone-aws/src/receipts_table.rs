@@ -18,8 +18,8 @@ use crate::batch_read::{ItemKey, read_items};
 use crate::connections_table::{AGENT, connection_key, connection_row};
 use crate::outside::{Invocation, unavailable};
 use crate::receipt_items::{
-    ITEM, SENDER, WAITING_PREFIX, stored_item, stored_key, stored_receipt, waiting_item, waiting_item_name,
-    waiting_receipt,
+    FRAME_ID, ITEM, PROCESSED_AT, SENDER, WAITING_PREFIX, stored_item, stored_key, stored_receipt,
+    waiting_item, waiting_item_name, waiting_receipt,
 };
 use crate::settings::{CONNECTIONS_TABLE, RECEIPTS_TABLE, TRUST_TABLE};
 use crate::trust_table::{KEY, agent_key, pair_homes, pair_key};
@@ -177,19 +177,24 @@ impl Invocation<'_> {
         condition: &'static str,
         compared: Vec<(&'static str, AttributeValue)>,
     ) -> Result<Recorded, StoreError> {
-        let mut write = self
+        let item = stored_item(row);
+        // A frame id is a hash: the item has it already.
+        let values = [(":processedAt", PROCESSED_AT), (":frameId", FRAME_ID)]
+            .into_iter()
+            .filter_map(|(placeholder, name)| Some((placeholder, item.get(name)?.clone())))
+            .chain(compared)
+            .map(|(placeholder, value)| (placeholder.to_owned(), value))
+            .collect();
+        let write = self
             .dynamodb()
             .put_item()
             .table_name(self.setting(operation, RECEIPTS_TABLE)?)
-            .set_item(Some(stored_item(row)))
+            .set_item(Some(item))
             .condition_expression(condition)
-            .expression_attribute_values(":processedAt", number(row.receipt.processed_at_ms))
-            .expression_attribute_values(":frameId", text(row.receipt.frame_id().to_string()));
-        for (name, value) in compared {
-            write = write.expression_attribute_values(name, value);
-        }
+            .set_expression_attribute_values(Some(values))
+            .send();
         self.in_time(operation, async {
-            let Err(error) = write.send().await else { return Ok(Recorded::Stored) };
+            let Err(error) = write.await else { return Ok(Recorded::Stored) };
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Recorded::Stale),
                 _ => Err(unavailable(operation)(error)),

@@ -111,8 +111,8 @@ impl From<AitError> for Refusal {
 ///
 /// # Errors
 ///
-/// The first [`Refusal`] in the contract's order. The body is parsed early, so that its pair is read together with
-/// everything else that the chain asks; what is wrong with it is told only to an authenticated caller.
+/// The first [`Refusal`] in the contract's order. The body is parsed within the chain, so that its pair is read together
+/// with everything else that the chain asks; what is wrong with it is told only to an authenticated caller.
 pub async fn accept<O>(
     gatekeeper: &Gatekeeper,
     homes: &KnownHomes,
@@ -127,9 +127,10 @@ where
     if request.body.len() > BODY_BYTES_MAX {
         return Err(Refusal::TooLarge { bytes: request.body.len() });
     }
+    let proven = gatekeeper.prove(outside, request, tally).await?;
     let posted = PostedReceipt::parse(request.body);
     let purpose = Purpose::Receipt { peer: posted.as_ref().ok().map(PostedReceipt::sender) };
-    let caller = gatekeeper.authenticate(outside, request, purpose, tally).await?;
+    let caller = gatekeeper.admit(outside, proven, purpose, tally).await?;
     let posted = posted?;
     if posted.recipient() != caller.agent() {
         return Err(Refusal::NotTheRecipient);

@@ -2,6 +2,8 @@
 
 mod access_memory;
 mod ait;
+mod ait_memory;
+mod caller;
 pub(crate) mod crl;
 pub(crate) mod encoding;
 mod issuer;
@@ -12,10 +14,13 @@ mod rate;
 mod refusal;
 mod registry_memory;
 
+use ed25519_dalek::VerifyingKey;
 use futures_util::future::join;
 
 use self::access_memory::{AccessOutage, HeldYes};
 pub use self::ait::{Ait, AitError, Envelope, UnverifiedAit};
+use self::ait_memory::{AitMemory, HeldAit};
+pub use self::caller::{Authenticated, Proven};
 use self::encoding::sha256;
 pub use self::issuer::Issuer;
 pub use self::proof::{ProofError, ProofHeaders, UnverifiedProof, VerifiedProof};
@@ -25,12 +30,11 @@ use self::registry_memory::RegistryMemory;
 pub use self::registry_memory::{RegistryAges, RegistryUnknown};
 use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
-use crate::home::ProxyOrigin;
 use crate::id::Id;
 use crate::limits::{HEADER_BYTES_MAX, NONCE_LIFE_S};
 use crate::metrics::{Metric, Tally};
 use crate::stores::{AccessAnswer, Clock, NonceClaim, NonceStore, Registry, TrustStore};
-use crate::trust::{Pair, PairHomes, TrustAnswer, TrustQuestion};
+use crate::trust::{Pair, TrustAnswer, TrustQuestion};
 
 /// What to do when the registry's revocation list cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,39 +87,12 @@ pub enum Purpose<'a> {
     },
 }
 
-/// A caller who has been through the whole chain. Only [`Gatekeeper::authenticate`] makes one.
-#[derive(Clone, Debug)]
-pub struct Authenticated {
-    agent: AgentDid,
-    pair: Option<Pair>,
-    homes: Option<PairHomes>,
-}
-
-impl Authenticated {
-    /// Who is asking.
-    #[must_use]
-    pub const fn agent(&self) -> &AgentDid {
-        &self.agent
-    }
-
-    /// Whether the caller is paired with the peer of the [`Purpose`]; an agent always is with itself.
-    #[must_use]
-    pub fn is_paired(&self) -> bool {
-        self.homes.is_some() || self.pair.as_ref().is_some_and(Pair::is_self)
-    }
-
-    /// Where the caller, or the peer of the [`Purpose`], is at home, if the two are paired and the pairing said so.
-    #[must_use]
-    pub fn home_of(&self, agent: &AgentDid) -> Option<&ProxyOrigin> {
-        self.pair.as_ref()?.home_of(agent, self.homes.as_ref()?)
-    }
-}
-
 /// Authenticates requests; keeps in memory what one instance may keep between them.
 #[derive(Debug)]
 pub struct Gatekeeper {
     policy: Policy,
     registry: RegistryMemory,
+    tokens: AitMemory,
     access_outage: AccessOutage,
     rates: RateMemory,
 }
@@ -127,6 +104,7 @@ impl Gatekeeper {
         Self {
             policy,
             registry: RegistryMemory::default(),
+            tokens: AitMemory::default(),
             access_outage: AccessOutage::default(),
             rates: RateMemory::default(),
         }
@@ -142,8 +120,9 @@ impl Gatekeeper {
     ///
     /// # Errors
     ///
-    /// The first refusal in the contract's order. A form that cannot be a token is refused before the registry's keys
-    /// are looked for, so that nonsense costs no question.
+    /// The first refusal in the contract's order, but for what is refused early because it costs next to nothing: a proof
+    /// without usable headers, before the token is looked into; and a form that cannot be a token, before the registry's
+    /// keys are looked for.
     pub async fn authenticate<O>(
         &self,
         outside: &O,
@@ -154,26 +133,52 @@ impl Gatekeeper {
     where
         O: TrustStore + NonceStore + Registry + Clock + Sync,
     {
-        let now_ms = outside.now_ms();
-        let now_s = now_ms / 1_000;
-        // 2 to 5: the token.
-        let token = UnverifiedAit::parse(bearer(request.authorization)?)?;
-        let key = self
-            .registry
-            .key(outside, token.kid(), self.policy.stale, tally)
-            .await
-            .map_err(AuthRefusal::RegistryUnknown)?
-            .ok_or(AitError::UnknownKey)?;
-        let ait = token.verify(&key, &self.policy.issuer, now_s)?;
-        // 6 to 10: the proof.
-        let proof = UnverifiedProof::parse(request.proof, now_s)?.verify(
-            ait.proof_key(),
-            request.method,
-            request.paths,
-            request.body,
-        )?;
+        let proven = self.prove(outside, request, tally).await?;
+        self.admit(outside, proven, purpose, tally).await
+    }
+
+    /// The first half of the chain, up to the proof: nothing of a request whose sender has proven nothing needs to be
+    /// looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn prove<'a, O>(
+        &self,
+        outside: &O,
+        request: &SignedRequest<'a>,
+        tally: &Tally,
+    ) -> Result<Proven<'a>, AuthRefusal>
+    where
+        O: TrustStore + Registry + Clock,
+    {
+        let now_s = outside.now_ms() / 1_000;
+        // 2 to 9: the token, and the headers of the proof.
+        let (ait, proof) = self.identify(outside, request, now_s, tally).await?;
+        // 10: the proof.
+        let proof = proof.verify(ait.proof_key(), request.method, request.paths, request.body)?;
+        Ok(Proven { ait, proof, access: request.access_token })
+    }
+
+    /// The second half of the chain: whether who has proven their identity may come in.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn admit<O>(
+        &self,
+        outside: &O,
+        proven: Proven<'_>,
+        purpose: Purpose<'_>,
+        tally: &Tally,
+    ) -> Result<Authenticated, AuthRefusal>
+    where
+        O: TrustStore + NonceStore + Registry + Clock + Sync,
+    {
+        let Proven { ait, proof, access } = proven;
+        let now_s = outside.now_ms() / 1_000;
         // 11 to 14: nonce and trust, asked together and answered in order.
-        let access = request.access_token.map(str::trim).filter(|token| is_usable(token));
+        let access = access.map(str::trim).filter(|token| is_usable(token));
         let access_hash = access.map(|token| access_hash(&ait, token));
         let pair = purpose.peer().map(|peer| Pair::of(ait.agent(), peer));
         let question = TrustQuestion {
@@ -205,6 +210,41 @@ impl Gatekeeper {
             AuthRefusal::RateLimited { agent: agent.clone(), retry_after_s: over.retry_after_s }
         })?;
         Ok(Authenticated { agent, pair, homes: trust.pair })
+    }
+
+    /// Verifies the token, unless it is known to be genuine.
+    async fn identify<'a, O>(
+        &self,
+        outside: &O,
+        request: &SignedRequest<'a>,
+        now_s: u64,
+        tally: &Tally,
+    ) -> Result<(Ait, UnverifiedProof<'a>), AuthRefusal>
+    where
+        O: TrustStore + Registry + Clock,
+    {
+        let text = bearer(request.authorization)?;
+        let proof = UnverifiedProof::parse(request.proof, now_s)?;
+        if let Some(HeldAit { ait, kid, key }) = self.tokens.held(text)
+            && self.key(outside, &kid, tally).await? == Some(key)
+        {
+            ait.check_time(now_s)?;
+            return Ok((ait, proof));
+        }
+        let token = UnverifiedAit::parse(text)?;
+        let kid = token.kid().to_owned();
+        let key = self.key(outside, &kid, tally).await?.ok_or(AitError::UnknownKey)?;
+        let ait = token.verify(&key, &self.policy.issuer, now_s)?;
+        self.tokens.keep(text, HeldAit { ait: ait.clone(), kid, key });
+        Ok((ait, proof))
+    }
+
+    async fn key<O>(&self, outside: &O, kid: &str, tally: &Tally) -> Result<Option<VerifyingKey>, AuthRefusal>
+    where
+        O: TrustStore + Registry + Clock,
+    {
+        let key = self.registry.key(outside, kid, self.policy.stale, tally).await;
+        key.map_err(AuthRefusal::RegistryUnknown)
     }
 
     async fn check_trust<O>(
@@ -308,7 +348,13 @@ fn bearer(header: Option<&str>) -> Result<&str, AuthRefusal> {
 }
 
 fn is_usable(token: &str) -> bool {
-    !token.is_empty() && token.len() <= HEADER_BYTES_MAX && !token.contains(char::is_whitespace)
+    if token.is_empty() || token.len() > HEADER_BYTES_MAX {
+        return false;
+    }
+    // Counted to the end, which the compiler does for many bytes at once. In ASCII all white space is up to the blank; what
+    // else is there cannot be in a header.
+    let blanks = token.bytes().filter(|byte| *byte <= b' ').count();
+    blanks == 0 && (token.is_ascii() || !token.contains(char::is_whitespace))
 }
 
 fn access_hash(ait: &Ait, token: &str) -> String {
@@ -317,24 +363,4 @@ fn access_hash(ait: &Ait, token: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_claw_scheme_passes() {
-        assert_eq!(bearer(Some(" Claw  a.b.c ")).unwrap(), "a.b.c");
-        assert!(matches!(bearer(None), Err(AuthRefusal::MissingToken)));
-        assert!(matches!(bearer(Some("  ")), Err(AuthRefusal::MissingToken)));
-        for header in [
-            "Bearer x",
-            "claw x",
-            "Claw",
-            "Claw ",
-            "Clawx",
-            "Claw a b",
-            &format!("Claw {}", "x".repeat(9_000)),
-        ] {
-            assert!(matches!(bearer(Some(header)), Err(AuthRefusal::InvalidScheme)), "{header}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
 //! Reading what a recipient's connector posts, and what a sender's asks (contract 1.1 and 1.3, design 7).
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::did::AgentDid;
@@ -108,6 +111,22 @@ impl PostedReceipt {
     }
 }
 
+/// The message that a body is about, whatever else is wrong with it: for a line about its refusal, which costs a tenth of
+/// reading all of it.
+#[must_use]
+pub fn request_id_in(body: &[u8]) -> Option<Id> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named<'a> {
+        #[serde(borrow, default)]
+        request_id: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        frame_id: Option<Cow<'a, str>>,
+    }
+    let named: Named<'_> = serde_json::from_slice(body).ok()?;
+    Id::parse(named.request_id.or(named.frame_id)?.trim())
+}
+
 /// The field by today's name, or else by the first design's.
 fn field<T>(
     fields: &Map<String, Value>,
@@ -196,6 +215,17 @@ mod tests {
         let mut body = body();
         body[field] = value;
         body
+    }
+
+    #[test]
+    fn a_body_names_its_message_whatever_else_is_wrong() {
+        let named = |body: &Value| request_id_in(body.to_string().as_bytes());
+        assert_eq!(named(&json!({"requestId": ULID, "status": 7})), Id::parse(ULID));
+        assert_eq!(named(&json!({"frameId": format!(" {ULID}\n")})), Id::parse(ULID));
+        for other in [json!({"requestId": "x"}), json!({"requestId": 7}), json!({})] {
+            assert_eq!(named(&other), None, "{other}");
+        }
+        assert_eq!(request_id_in(b"{"), None);
     }
 
     #[test]

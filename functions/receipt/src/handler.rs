@@ -7,7 +7,7 @@ use backbone::error_code::ErrorCode;
 use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::home::KnownHomes;
 use backbone::id::Id;
-use backbone::intake::PostedReceipt;
+use backbone::intake::request_id_in;
 use backbone::limits::BODY_BYTES_MAX;
 use backbone::metrics::Tally;
 use backbone::receipt::StoredReceipt;
@@ -181,7 +181,7 @@ fn refuse(refusal: &Refusal, request_id: &str, body: &[u8], tally: &Tally) -> An
 /// looked at.
 fn receipt_named_in(body: &[u8]) -> Option<Id> {
     let is_small = body.len() <= BODY_BYTES_MAX;
-    is_small.then(|| PostedReceipt::parse(body).ok())?.map(|posted| posted.request_id())
+    is_small.then(|| request_id_in(body))?
 }
 
 /// A look-up's answer. "Not found" is an answer and not an error: it has no envelope (contract 1.3).

@@ -6,6 +6,7 @@ use backbone_aws::settings::Settings;
 use backbone_aws::{Aws, log};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use receipt::handler::ReceiptFunction;
+use serde_json::value::RawValue;
 
 const SERVICE: &str = "receipt";
 
@@ -21,13 +22,15 @@ async fn main() -> Result<(), Error> {
 async fn handle(
     aws: &Aws,
     function: &ReceiptFunction,
-    event: LambdaEvent<HttpEvent>,
+    event: LambdaEvent<Box<RawValue>>,
 ) -> Result<HttpResponse, Error> {
     let LambdaEvent { payload, context } = event;
+    // The runtime would note the path to every field, in case that one cannot be read: a third of the reading.
+    let request: HttpEvent = serde_json::from_str(payload.get())?;
     let invocation =
         aws.invocation(&context.request_id, context.deadline).traced(context.xray_trace_id.as_deref());
     let tally = Tally::default();
-    let answer = function.handle(&invocation, &payload, &context.request_id, &tally).await;
+    let answer = function.handle(&invocation, &request, &context.request_id, &tally).await;
     aws.emit(SERVICE, &tally);
     Ok(answer)
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tells people what it does")]
 
 mod acceptance;
+mod bench;
 mod cargo;
 mod demo;
 mod deployment;
@@ -37,6 +38,11 @@ Usage: cargo xtask <command>
   test      format, lints, template, then every test on the stack with IAM enforced
             --long  the endurance tests with 10,000 receipts, 100 kills and 100,000 held (many minutes)
   simulate  --from S --seeds N: the receipt path in virtual time; one seed is shown with its trace if it fails
+  bench     what the functions cost, as they are released; needs valgrind
+            --gate      fail above a ceiling, or 5 % above the recorded figures
+            --record    make these the recorded figures
+            --scale     what a receipt costs, however many there are; draws docs/scale.svg
+            --profile E leave callgrind's profile of one kind of events
   up        start the stack and keep it running until Ctrl-C
   acceptance --stack <name> [--proxy-url <url>] [--yes]
             the end-to-end suite against a deployed stack, with the AWS credentials of your environment or profile
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
             ["test"] => Box::new(test_suite::run),
             ["test", "--long"] => Box::new(test_suite::run_long),
             ["simulate", ..] => Box::new(|| simulate::run(&arguments[1..])),
+            ["bench", ..] => Box::new(|| bench::run(&arguments[1..])),
             ["up"] => Box::new(up::run),
             ["acceptance", "--stack", stack, ..] => {
                 let stack = stack.to_owned();

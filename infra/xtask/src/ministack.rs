@@ -32,6 +32,7 @@ pub(crate) fn start(
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("PYTHONPATH", workspace::root().join("infra/local/python"))
         .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
         .env("GATEWAY_PORT", port.to_string())
         .env("BIND_HOST", "127.0.0.1")

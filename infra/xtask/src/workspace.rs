@@ -47,6 +47,11 @@ impl Host {
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         target().join(self.triple).join("debug").join(name)
     }
+
+    /// Where Cargo puts those that it builds as they are released.
+    pub(crate) fn released(&self) -> PathBuf {
+        target().join(self.triple).join("release")
+    }
 }
 
 /// A command that does not inherit what belongs to somebody else.

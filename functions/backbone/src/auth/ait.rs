@@ -61,6 +61,8 @@ pub struct Ait {
     agent: AgentDid,
     jti: Id,
     proof_key: [u8; 32],
+    nbf: u64,
+    exp: u64,
 }
 
 /// The claims. Strict: a claim that is not listed refuses the token.
@@ -115,18 +117,20 @@ impl<'a> UnverifiedAit<'a> {
     ///
     /// # Errors
     ///
-    /// The first [`AitError`] met; the signature is checked before any claim is looked at.
+    /// The first [`AitError`] met.
     pub fn verify(self, key: &VerifyingKey, issuer: &Issuer, now_s: u64) -> Result<Ait, AitError> {
         let claims: Claims = self.0.verify(key)?;
         if claims.iss != issuer.origin() {
             return Err(AitError::Issuer);
         }
-        claims.check(issuer.host(), now_s)
+        let ait = claims.check(issuer.host())?;
+        ait.check_time(now_s)?;
+        Ok(ait)
     }
 }
 
 impl Claims {
-    fn check(self, host: &str, now_s: u64) -> Result<Ait, AitError> {
+    fn check(self, host: &str) -> Result<Ait, AitError> {
         let agent = AgentDid::parse(&self.sub)
             .filter(|agent| agent.authority() == host)
             .ok_or(AitError::Claim("sub"))?;
@@ -143,10 +147,7 @@ impl Claims {
         if let Some((claim, _)) = rules.iter().find(|(_, holds)| !holds) {
             return Err(AitError::Claim(claim));
         }
-        if self.exp <= now_s || self.nbf > now_s {
-            return Err(AitError::Time { now_s, nbf: self.nbf, exp: self.exp });
-        }
-        Ok(Ait { agent, jti, proof_key })
+        Ok(Ait { agent, jti, proof_key, nbf: self.nbf, exp: self.exp })
     }
 }
 
@@ -170,6 +171,20 @@ impl Ait {
     #[must_use]
     pub const fn jti(&self) -> Id {
         self.jti
+    }
+
+    /// Some token, for tests that do not look into it.
+    #[cfg(test)]
+    pub(super) fn any() -> Self {
+        let agent = AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").expect("it is one");
+        let jti = Id::parse("01KN33X0KRM9Q3MFS6RVPP6F7F").expect("it is one");
+        Self { agent, jti, proof_key: [0; 32], nbf: 0, exp: u64::MAX }
+    }
+
+    /// Refuses a token whose time has not come or is over. This is the part of a token that does not stay verified.
+    pub(super) fn check_time(&self, now_s: u64) -> Result<(), AitError> {
+        let Self { nbf, exp, .. } = *self;
+        if exp <= now_s || nbf > now_s { Err(AitError::Time { now_s, nbf, exp }) } else { Ok(()) }
     }
 
     /// The public key that the agent signs its requests with; not yet known to be a point on the curve.

@@ -1,0 +1,78 @@
+//! `cargo xtask bench`: what the functions cost, built as they are released.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::failure::Failure;
+use crate::processes::{self, Output};
+use crate::run_directory::RunDirectory;
+use crate::steps;
+use crate::workspace::{self, Host};
+
+/// What the functions are compared with.
+const HELLO: &str = "hello";
+
+/// Builds all functions and hands `arguments` to the bench: `--gate`, `--record`, `--scale`, `--profile <events>`.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let host = Host::detect()?;
+    let run = RunDirectory::create("bench")?;
+    let functions = functions()?;
+    steps::run("build the functions as they are released", || {
+        // Apart from the functions: it would be built with the features that they ask of its dependencies.
+        for packages in [&functions[..], &[HELLO.to_owned()]] {
+            let mut build = crate::cargo::command(&host);
+            // The bench wants names to tell SHA-256 from the rest; it strips the programs itself to see their size.
+            build.env("CARGO_PROFILE_RELEASE_STRIP", "none").env("RUSTFLAGS", flags(&host));
+            build.args(["build", "--release"]);
+            build.args(packages.iter().flat_map(|package| ["--package", package]));
+            processes::run(&mut build, &Output::Log(&run.file("cargo-release.log")))?;
+        }
+        Ok(())
+    })?;
+    steps::run("build the bench", || {
+        let mut build = crate::cargo::command(&host);
+        // With the features that the whole workspace asks for, as the tests are: nothing is compiled twice.
+        build.args(["build", "--workspace", "--bin", "bench"]);
+        processes::run(&mut build, &Output::Log(&run.file("cargo.log")))
+    })?;
+    steps::run_shown("measure", || {
+        let mut bench = workspace::command(host.program("bench"));
+        bench.arg("--programs").arg(host.released());
+        bench.arg("--functions").arg(functions.join(","));
+        bench.arg("--scratch").arg(run.file("scratch")).arg("--json").arg(run.file("figures.json"));
+        processes::run(bench.args(arguments), &Output::Shown)?;
+        println!("      all figures: {}", run.file("figures.json").display());
+        Ok(())
+    })
+}
+
+/// cargo-lambda names the oldest processor that Lambda has; so do we, or these would not be the programs that it ships.
+fn flags(host: &Host) -> &'static str {
+    if host.architecture == "arm64" { "-C target-cpu=neoverse-n1" } else { "-C target-cpu=haswell" }
+}
+
+/// Every package of `functions/` that is a program.
+fn functions() -> Result<Vec<String>, Failure> {
+    let folder = workspace::root().join("functions");
+    let unreadable = |error| Failure::io(format!("cannot read {}", folder.display()), &error);
+    let entries = fs::read_dir(&folder).map_err(unreadable)?;
+    let paths: Vec<PathBuf> =
+        entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<_, _>>()?;
+    let programs = paths.iter().filter(|path| path.join("src/main.rs").is_file());
+    let mut names: Vec<_> =
+        programs.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_programs_and_libraries_are_not() {
+        let functions = functions().unwrap();
+        assert!(functions.iter().any(|name| name == "receipt"), "{functions:?}");
+        assert!(!functions.iter().any(|name| name == "backbone"), "{functions:?}");
+    }
+}

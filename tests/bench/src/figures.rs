@@ -1,0 +1,177 @@
+//! A measured figure, and how it stands against what it may be.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// How much a counted figure may exceed its baseline: callgrind's counts differ by less than this from run to run.
+const GROWTH_MAX: f64 = 1.05;
+
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Unit {
+    /// Executed by the processor, in user space.
+    Instructions,
+    /// To AWS.
+    Calls,
+    Bytes,
+    Kilobytes,
+    Milliseconds,
+    /// US dollars.
+    Dollars,
+    /// Of the same figure of the hello world.
+    Ratio,
+}
+
+/// Whether a figure is the same on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Counted: it has a baseline and may not grow.
+    Counted,
+    /// Measured where a ceiling is all that can be demanded.
+    Bounded,
+    /// For reading: it depends on the machine and on what else it does.
+    Read,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figure {
+    /// Its budget and its subject: `P2 receipt`.
+    pub(crate) id: String,
+    pub(crate) what: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: Unit,
+    pub(crate) kind: Kind,
+    /// What it must not exceed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ceiling: Option<f64>,
+    /// What it would be good to reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stretch: Option<f64>,
+    /// So many times that of the hello world.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) times_hello: Option<f64>,
+}
+
+/// The figures that the repository has agreed to, by their ids.
+pub(crate) type Baseline = BTreeMap<String, f64>;
+
+impl Figure {
+    pub(crate) fn counted(id: impl Into<String>, what: &'static str, value: f64, unit: Unit) -> Self {
+        let (ceiling, stretch, times_hello) = (None, None, None);
+        Self { id: id.into(), what, value, unit, kind: Kind::Counted, ceiling, stretch, times_hello }
+    }
+
+    pub(crate) fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// With what it must not exceed.
+    pub(crate) fn within(self, ceiling: f64) -> Self {
+        Self { ceiling: Some(ceiling), ..self }
+    }
+
+    /// With what it would be good to reach.
+    pub(crate) fn aiming_at(self, stretch: f64) -> Self {
+        Self { stretch: Some(stretch), ..self }
+    }
+
+    /// With the hello world's figure beside it.
+    pub(crate) fn beside_hello(self, hello: f64) -> Self {
+        Self { times_hello: Some(self.value / hello), ..self }
+    }
+
+    /// What speaks against it, in words.
+    pub(crate) fn objections(&self, baseline: &Baseline) -> Vec<String> {
+        let mut objections = Vec::new();
+        if self.kind == Kind::Read {
+            return objections;
+        }
+        let shown = |value| show(value, self.unit);
+        if let Some(ceiling) = self.ceiling.filter(|ceiling| self.value > *ceiling) {
+            objections.push(format!(
+                "{}: {} is above its ceiling, {}",
+                self.id,
+                shown(self.value),
+                shown(ceiling)
+            ));
+        }
+        if self.kind == Kind::Counted {
+            match baseline.get(&self.id) {
+                None => objections.push(format!("{}: there is no baseline for it", self.id)),
+                Some(agreed) if self.value > agreed * GROWTH_MAX => objections.push(format!(
+                    "{}: {} is {:+.1} % over its baseline, {}",
+                    self.id,
+                    shown(self.value),
+                    growth(self.value, *agreed),
+                    shown(*agreed)
+                )),
+                Some(_) => {}
+            }
+        }
+        objections
+    }
+}
+
+/// By how many percent `value` exceeds `before`.
+pub(crate) fn growth(value: f64, before: f64) -> f64 {
+    if before == 0.0 { if value == 0.0 { 0.0 } else { 100.0 } } else { (value / before - 1.0) * 100.0 }
+}
+
+/// A value with its unit, as short as it stays exact enough.
+pub(crate) fn show(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Instructions => format!("{:.1} k", value / 1e3),
+        Unit::Calls => format!("{value:.2}"),
+        Unit::Bytes => format!("{:.3} MB", value / 1e6),
+        Unit::Kilobytes => format!("{value:.0} kB"),
+        Unit::Milliseconds => format!("{value:.2} ms"),
+        Unit::Dollars => format!("${value:.3}"),
+        Unit::Ratio => format!("{value:.2}×"),
+    }
+}
+
+/// A count as a figure. Counts here are far below 2^53.
+#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "exact below 2^53")]
+pub(crate) fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objections(value: f64, ceiling: f64, baseline: &[(&str, f64)]) -> Vec<String> {
+        let baseline = baseline.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect();
+        Figure::counted("P", "", value, Unit::Calls).within(ceiling).objections(&baseline)
+    }
+
+    #[test]
+    fn a_figure_may_reach_its_ceiling_and_five_percent_over_its_baseline() {
+        assert!(objections(2.0, 2.0, &[("P", 2.0)]).is_empty());
+        assert!(objections(1.05, 2.0, &[("P", 1.0)]).is_empty());
+        assert!(objections(0.5, 2.0, &[("P", 1.0)]).is_empty());
+        assert_eq!(objections(2.01, 2.0, &[("P", 2.0)]).len(), 1);
+        assert_eq!(objections(1.06, 2.0, &[("P", 1.0)]).len(), 1);
+        assert_eq!(objections(3.0, 2.0, &[("P", 1.0)]).len(), 2);
+    }
+
+    #[test]
+    fn what_was_nothing_may_not_become_something() {
+        assert!(objections(0.0, 1.0, &[("P", 0.0)]).is_empty());
+        assert_eq!(objections(0.1, 1.0, &[("P", 0.0)]).len(), 1);
+    }
+
+    #[test]
+    fn a_figure_without_a_baseline_is_refused_unless_it_is_not_counted() {
+        assert_eq!(objections(1.0, 2.0, &[]).len(), 1);
+        let bounded = Figure::counted("P", "", 1.0, Unit::Calls).within(2.0).of_kind(Kind::Bounded);
+        assert!(bounded.objections(&Baseline::new()).is_empty());
+        let above = Figure { value: 3.0, ..bounded.clone() };
+        assert_eq!(above.objections(&Baseline::new()).len(), 1);
+        assert!(above.of_kind(Kind::Read).objections(&Baseline::new()).is_empty());
+    }
+}
