@@ -15,16 +15,12 @@ mod offline_sender;
 mod one_of_many;
 mod rollover;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use acceptance::admin_api::AdminApi;
 use acceptance::connector::{ReceivedReceipt, Session};
-use acceptance::eventually::eventually;
-use acceptance::load::Ledger;
 use acceptance::stack::Stack;
-use serde_json::Value;
 
 /// `long` selects [`Scale::LONG`]. Set by `cargo xtask test --long`.
 const SCALE_VARIABLE: &str = "BACKBONE_ENDURANCE";
@@ -134,36 +130,6 @@ impl Watch {
             Some(_) | None => self.0 = Some((state.to_owned(), Instant::now())),
         }
     }
-}
-
-/// Panics unless everything has arrived, and once for each time that it was handled: on a machine that is too busy for the
-/// local AWS an SDK sends a message twice, and a queue gives it out twice.
-async fn assert_each_once(ledger: &Ledger, stack: &Stack, since_ms: u64) {
-    ledger.assert_complete();
-    if ledger.repetitions() == 0 {
-        return;
-    }
-    print_figures(format_args!("{} frames too many: looking for their causes", ledger.repetitions()));
-    eventually("a cause for every repetition", async || {
-        let lines = AdminApi::of(stack).log_lines(&stack.outputs.consumer_function, since_ms).await;
-        let lines = lines.map_err(|problem| problem.to_string())?;
-        let mut handled = BTreeMap::<String, BTreeSet<(String, String)>>::new();
-        for line in lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-            let text = |name: &str| line[name].as_str().map(str::to_owned);
-            if let (Some(receipt), Some(message), Some(invocation), Some("Taken")) =
-                (text("receipt.id"), text("message.id"), text("requestId"), line["push.outcome"].as_str())
-            {
-                handled.entry(receipt).or_default().insert((message, invocation));
-            }
-        }
-        let too_often = ledger
-            .repeated()
-            .into_iter()
-            .filter(|(message, frames)| handled.get(message).is_some_and(|handled| handled.len() < *frames));
-        let too_often: Vec<_> = too_often.collect();
-        if too_often.is_empty() { Ok(()) } else { Err(format!("pushed twice at once: {too_often:?}")) }
-    })
-    .await;
 }
 
 /// How many dead letters there are.

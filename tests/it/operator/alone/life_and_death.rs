@@ -40,8 +40,13 @@ async fn a_receipt_that_died_is_redriven_and_delivered_once() {
     let before = api.set_variable(consumer, VARIABLE, &faulty).await.unwrap();
     let dying = async {
         assert_eq!(duo.recipient.post_receipt(&receipt).await.unwrap().status, 202);
-        followed(&duo, &receipt.request_id, &["queued", "push_failed", "shown_again", "too_large", "dead"])
-            .await
+        let steps = ["queued", "push_failed", "shown_again", "too_large", "dead"];
+        // Whoever looks at dead letters holds them for a moment.
+        eventually("the letter that the timeline ends with", async || {
+            let dead = followed(&duo, &receipt.request_id, &steps).await;
+            if dead["deadLetters"][0].is_object() { Ok(dead) } else { Err(dead.to_string()) }
+        })
+        .await
     };
     let undo = async { drop(api.set_variable(consumer, VARIABLE, &before).await.unwrap()) };
     let dead = then_undo(dying, undo).await;
