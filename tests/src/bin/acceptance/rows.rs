@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use acceptance::connector::{HttpAnswer, Identity, http_client};
+use acceptance::eventually::wait_for;
 use acceptance::stamp;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -108,6 +109,25 @@ impl<'a> Rows<'a> {
     pub(crate) async fn set_revoked(&self, agent: &Identity, revoked: bool) -> Result<(), Box<dyn Error>> {
         let action = if revoked { "revoke" } else { "allow" };
         self.run_operator(&["trust", action, &agent.agent_did]).await
+    }
+
+    /// Waits until the stack knows that an agent's socket has ended: a newcomer that comes before that looks like a second
+    /// connector, and several of them are refused. API Gateway may lose the news, so the wait is not for ever.
+    pub(crate) async fn socket_ended(&self, agent: &Identity) {
+        let ended = wait_for("the end of the socket on record", async || {
+            let row = self
+                .dynamodb
+                .get_item()
+                .table_name(&self.deployment.connections_table)
+                .key("agentDid", text(&agent.agent_did))
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|problem| problem.to_string())?;
+            let is_named = row.item.is_some_and(|row| row.contains_key("connectionId"));
+            if is_named { Err("a connection".to_owned()) } else { Ok(()) }
+        });
+        drop(ended.await);
     }
 
     async fn renew(&self) -> Result<(), Box<dyn Error>> {
