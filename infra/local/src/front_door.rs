@@ -18,6 +18,8 @@ mod session;
 mod socket;
 mod sockets;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -25,7 +27,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::Response;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 pub use self::limits::Limits;
 pub use self::pushes::PUSHES_PER_SECOND;
@@ -37,6 +39,10 @@ pub const CONNECT_PATH: &str = "/v1/relay/connect";
 
 /// The header by which the functions know that a request came through the front door.
 pub const ORIGIN_HEADER: HeaderName = HeaderName::from_static("x-origin-verify");
+
+/// How long an idle connection to MiniStack is kept: well below the 75 s after which MiniStack closes it, so that no
+/// request meets one that is just being closed and turns into a 502 that AWS does not have.
+const KEPT_IDLE: Duration = Duration::from_secs(30);
 
 /// The APIs behind the door.
 #[derive(Clone)]
@@ -58,8 +64,10 @@ impl Upstreams {
     pub fn new(http_api: &str, websocket_api: &str) -> Result<Self, String> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        // No pool: a kept connection that MiniStack has just closed would turn into a 502 that AWS does not have.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT_IDLE)
+            .build(connector);
         // A handshake is an HTTP request.
         let websocket_api = base_url(websocket_api, "ws")?.replacen("ws:", "http:", 1);
         let aws = origin(&websocket_api)?;

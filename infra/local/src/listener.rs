@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long open requests may take to finish once we were told to stop. A request that a simulated outage holds
 /// back never finishes, so there has to be an end.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Connections that may wait to be accepted. Linux drops what comes beyond, and the client begins anew after a second.
+const WAITING_TO_BE_ACCEPTED: u32 = 1024;
 
 /// Takes the port and says in one line on stdout where it listens: with port 0 nobody could know otherwise.
 ///
@@ -20,7 +23,10 @@ const GRACE: Duration = Duration::from_secs(2);
 /// When the address is taken or is not ours.
 #[expect(clippy::print_stdout, reason = "the line that tells the port")]
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(WAITING_TO_BE_ACCEPTED)?;
     println!("listening on {}", listener.local_addr()?);
     Ok(listener)
 }

@@ -33,5 +33,5 @@ async fn one_receipt_after_the_other_arrives() {
     ));
     let mut ledger = Ledger::of_sent(&receipts);
     ledger.note(&received);
-    ledger.assert_nearly_each_once();
+    ledger.assert_each_once();
 }

@@ -77,7 +77,7 @@ async fn a_day_of_lives_loses_and_repeats_nothing() {
         day.around_a_cut,
         day.longest_gap.as_millis()
     ));
-    ledger.assert_nearly_each_once();
+    ledger.assert_each_once();
 }
 
 /// Connects as a connector does after a close.

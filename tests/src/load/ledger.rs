@@ -5,9 +5,6 @@ use std::fmt;
 
 use crate::connector::{Receipt, ReceivedReceipt};
 
-/// One in so many receipts may come twice where load is all there is to it. On a quiet machine none does.
-const REPEATED_SHARE: usize = 20;
-
 /// The receipts that were sent and the frames that came, by the ids of their messages.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -76,11 +73,10 @@ impl Ledger {
         assert_eq!(self.inconsistent(), BTreeSet::new(), "repeated under another frame id; {self}");
     }
 
-    /// [`assert_complete`](Self::assert_complete), and almost everything once. On a machine that is too busy for the local
-    /// AWS an SDK asks again after 1.5 s, and what it asked for first happens all the same.
-    pub fn assert_nearly_each_once(&self) {
+    /// [`assert_complete`](Self::assert_complete), and nothing twice.
+    pub fn assert_each_once(&self) {
         self.assert_complete();
-        assert!(self.repetitions() <= self.sent.len() / REPEATED_SHARE, "{self}");
+        assert_eq!(self.repetitions(), 0, "{self}");
     }
 }
 
@@ -130,6 +126,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "1 repeated frames")]
     fn a_repetition_fails_where_none_may_be() {
-        ledger(&["a"], &[("a", "1"), ("a", "1")]).assert_nearly_each_once();
+        ledger(&["a"], &[("a", "1"), ("a", "1")]).assert_each_once();
     }
 }
