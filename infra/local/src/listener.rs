@@ -22,7 +22,7 @@ const WAITING_TO_BE_ACCEPTED: u32 = 1024;
 ///
 /// When the address is taken or is not ours.
 #[expect(clippy::print_stdout, reason = "the line that tells the port")]
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -38,6 +38,6 @@ async fn main() -> io::Result<()> {
         upstreams = upstreams.with_origin_secret(&secret).map_err(invalid)?;
     }
     let door = Door::new(upstreams, arguments.limits, arguments.pushes_per_second);
-    let listener = listener::bind(arguments.listen).await?;
+    let listener = listener::bind(arguments.listen)?;
     listener::serve_until_stopped(listener, router(door)).await
 }

@@ -23,7 +23,7 @@ struct Arguments {
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let stack = StackDescription::from_file(&arguments.stack)?;
-    let listener = listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port))).await?;
+    let listener = listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)))?;
     let port = listener.local_addr()?.port();
     listener::serve_until_stopped(listener, page::router(&stack, port)).await
 }

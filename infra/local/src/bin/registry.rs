@@ -28,7 +28,7 @@ async fn main() -> io::Result<()> {
         Some(seed) => Entropy::from_seed(seed),
         None => Entropy::from_system()?,
     };
-    let listener = listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port))).await?;
+    let listener = listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)))?;
     let origin = format!("http://{}", listener.local_addr()?);
     let registry = Registry::new(&origin, arguments.proxy_url.as_deref(), entropy);
     listener::serve_until_stopped(listener, registry.router()).await
