@@ -13,7 +13,7 @@ use acceptance::stamp;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -21,16 +21,19 @@ use tokio::task::JoinHandle;
 pub(crate) use self::calls::{Calls, Operation};
 use crate::{Result, tls};
 
+const RECEIPTS_TABLE: &str = "clawdentity-receipts-prod";
 /// How the functions are told to name the tables.
 pub(crate) const TABLES: [(&str, &str); 5] = [
     ("CONNECTIONS_TABLE", "clawdentity-connections-prod"),
-    ("RECEIPTS_TABLE", "clawdentity-receipts-prod"),
+    ("RECEIPTS_TABLE", RECEIPTS_TABLE),
     ("DELIVERIES_TABLE", "clawdentity-deliveries-prod"),
     ("TRUST_TABLE", "clawdentity-trust-prod"),
     ("NONCES_TABLE", "clawdentity-nonces-prod"),
 ];
 /// The stage of the WebSocket API, and so the start of every path of `@connections`.
 pub(crate) const STAGE: &str = "prod";
+/// When every socket was opened: as `tests/events/consumer-connected.json` has it.
+const CONNECTED_AT_MS: u64 = 1_775_000_000_123;
 const PAGE: usize = 25;
 const HOUR_MS: u64 = 3_600_000;
 
@@ -100,11 +103,12 @@ fn router(scene: Scene, keys: &Value) -> (Router, Arc<Mutex<BTreeMap<Operation, 
 
 async fn answer(
     State(world): State<World>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, String) {
-    let operation = Operation::of(&headers, uri.path());
+    let operation = Operation::of(&method, &headers, uri.path());
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (status, answer) = match world.act(&operation, &request) {
         Some(Value::Null) => (StatusCode::NO_CONTENT, String::new()),
@@ -112,7 +116,7 @@ async fn answer(
         None => (StatusCode::NOT_IMPLEMENTED, format!("the bench has no answer to {operation}")),
     };
     let mut calls = world.calls.lock().unwrap_or_else(PoisonError::into_inner);
-    calls.entry(operation).or_default().count(&request, body.len(), answer.len());
+    calls.entry(operation).or_default().count(&request, body.len());
     (status, answer)
 }
 
@@ -128,6 +132,10 @@ impl World {
             "UpdateItem" => json!({ "Attributes": { "requests": { "N": "10" } } }),
             "PutItem" | "DeleteItem" | "ChangeMessageVisibility" | "PostToConnection" => json!({}),
             "Query" => self.page(request),
+            // Nothing that is measured here may end as a dead letter.
+            "SendMessage" if request["QueueUrl"].as_str().is_some_and(|url| url.contains("-dlq-")) => {
+                return None;
+            }
             "SendMessage" => json!({
                 "MessageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
                 "MD5OfMessageBody": "8afa50cb1f277585ee983666124df424",
@@ -153,7 +161,7 @@ impl World {
         let mut item = match kind(table, key) {
             "connection" if !self.scene.away => json!({
                 "connectionId": { "S": "Q7xYdcC5oAMCJ9w=" },
-                "connectedAt": number(now_ms - HOUR_MS),
+                "connectedAt": number(CONNECTED_AT_MS),
                 "leaseExpiresAt": number(now_ms + HOUR_MS),
                 "quickSupersedes": number(0), "shortLives": number(0), "shortLivesSince": number(0),
                 "lastDrainAt": number(0), "expiresAt": number(now_ms / 1_000),
@@ -169,8 +177,11 @@ impl World {
         Some(item)
     }
 
-    /// The first page of a mailbox.
+    /// The first page of a mailbox. No system deliveries wait.
     fn page(&self, request: &Value) -> Value {
+        if request["TableName"] != RECEIPTS_TABLE {
+            return json!({ "Count": 0, "ScannedCount": 0, "Items": [] });
+        }
         let sender = request["ExpressionAttributeValues"][":sender"].clone();
         let now_ms = stamp::now_ms();
         let items: Vec<_> = (0..self.scene.held.min(PAGE)).map(|_| waiting(&sender, now_ms)).collect();

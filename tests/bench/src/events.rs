@@ -4,7 +4,7 @@
 
 use acceptance::connector::{Identity, Receipt, Request, SignedRequest, Status};
 use acceptance::load::QueuedReceipt;
-use acceptance::stamp;
+use acceptance::{registry_event, stamp};
 use ed25519_dalek::SigningKey;
 use local::registry::{Agents, Entropy, NewAgent};
 use serde_json::{Value, json};
@@ -105,6 +105,41 @@ impl Cast {
             record
         });
         event["Records"] = records.collect();
+        event.to_string()
+    }
+
+    /// The question of the agent `index` for a receipt that there is not.
+    pub(crate) fn look_up(&self, index: usize) -> String {
+        let recipient = &self.agent(index + 1).agent_did;
+        let signed = Request::get_receipt(&stamp::new_ulid(), recipient)
+            .nonce(&stamp::new_ulid())
+            .sign(self.agent(index));
+        let mut event = json_of(&http_event(&signed));
+        let (path, query) = signed.path_and_query.split_once('?').unwrap_or((&signed.path_and_query, ""));
+        let route = format!("GET {path}");
+        event["routeKey"] = Value::from(route.as_str());
+        event["rawQueryString"] = Value::from(query);
+        event["requestContext"]["routeKey"] = Value::from(route);
+        event["requestContext"]["http"]["method"] = Value::from("GET");
+        event["body"] = Value::Null;
+        event.to_string()
+    }
+
+    /// The message that the socket of the agent `index` is open.
+    pub(crate) fn opened(&self, index: usize) -> String {
+        let mut event = json_of(include_str!("../../events/consumer-connected.json"));
+        let body = &mut event["Records"][0]["body"];
+        let mut opened = json_of(body.as_str().expect("a message's body is text"));
+        opened["agentDid"] = Value::from(self.agent(index).agent_did.clone());
+        *body = Value::from(opened.to_string());
+        event.to_string()
+    }
+
+    /// The registry's event that revokes the agent `index`.
+    pub(crate) fn revocation(&self, index: usize) -> String {
+        let mut event = json_of(include_str!("../../events/registry-events.json"));
+        let revoked = registry_event::revoked(&self.agent(index).agent_did, "agent_revoked");
+        event["Records"][0]["body"] = Value::from(revoked.to_string());
         event.to_string()
     }
 

@@ -12,6 +12,8 @@ use crate::measure::{Expected, Load, whole_process};
 pub(crate) const BATCH: usize = 10;
 /// Senders whom the receipts of a batch are for: all different, which is what costs most.
 pub(crate) const SENDERS: usize = BATCH;
+/// Receipts of a mailbox that is drained: fewer than a page, which is then the last.
+pub(crate) const DRAINED: usize = 10;
 /// Events of a profile: enough to let what happens once disappear.
 const PROFILED_EVENTS: usize = 200;
 
@@ -23,6 +25,9 @@ pub(crate) struct Loads<'a> {
     connect: Box<dyn Fn(usize) -> String + 'a>,
     heartbeat: Box<dyn Fn(usize) -> String + 'a>,
     closing: Box<dyn Fn(usize) -> String + 'a>,
+    look_up: Box<dyn Fn(usize) -> String + 'a>,
+    opened: Box<dyn Fn(usize) -> String + 'a>,
+    revocation: Box<dyn Fn(usize) -> String + 'a>,
 }
 
 impl<'a> Loads<'a> {
@@ -34,41 +39,54 @@ impl<'a> Loads<'a> {
             connect: Box::new(|_| cast.socket("$connect")),
             heartbeat: Box::new(|_| cast.socket("heartbeat")),
             closing: Box::new(|_| cast.socket("$disconnect")),
+            look_up: Box::new(|_| cast.look_up(0)),
+            opened: Box::new(|_| cast.opened(0)),
+            revocation: Box::new(|_| cast.revocation(0)),
         }
     }
 
     pub(crate) fn receipt(&self) -> Load<'_> {
-        load("receipt", &self.post, Expected::Status(202))
+        Load::new("receipt", &self.post, Expected::Status(202))
     }
 
     pub(crate) fn consumer(&self) -> Load<'_> {
-        load("consumer", &self.batch, Expected::Batch)
+        Load::new("consumer", &self.batch, Expected::Batch)
+    }
+
+    /// A batch for senders who are away, and for whom `held` receipts wait already.
+    pub(crate) fn keeping(&self, held: usize) -> Load<'_> {
+        self.consumer().in_scene(Scene { away: true, held })
+    }
+
+    /// The first look into a mailbox with [`DRAINED`] receipts, after its agent's connect.
+    pub(crate) fn draining(&self) -> Load<'_> {
+        Load::new("consumer", &self.opened, Expected::Batch).in_scene(Scene { away: false, held: DRAINED })
+    }
+
+    pub(crate) fn look_up(&self) -> Load<'_> {
+        Load::new("receipt", &self.look_up, Expected::Status(404))
+    }
+
+    /// The event by which an agent is revoked that has a socket.
+    pub(crate) fn revocation(&self) -> Load<'_> {
+        Load::new("registry-events", &self.revocation, Expected::Batch)
     }
 
     pub(crate) fn handshake(&self) -> Load<'_> {
-        load("authorizer", &self.handshake, Expected::Allow)
+        Load::new("authorizer", &self.handshake, Expected::Allow)
     }
 
     pub(crate) fn connect(&self) -> Load<'_> {
-        load("connection", &self.connect, Expected::Status(200))
+        Load::new("connection", &self.connect, Expected::Status(200))
     }
 
     pub(crate) fn heartbeat(&self) -> Load<'_> {
-        load("connection", &self.heartbeat, Expected::Status(200))
+        Load::new("connection", &self.heartbeat, Expected::Acknowledgement)
     }
 
     pub(crate) fn closing(&self) -> Load<'_> {
-        load("connection", &self.closing, Expected::Status(200))
+        Load::new("connection", &self.closing, Expected::Status(200))
     }
-}
-
-/// Events for `function` while nothing is out of the ordinary.
-pub(crate) fn load<'a>(
-    function: &'a str,
-    event: &'a dyn Fn(usize) -> String,
-    expected: Expected,
-) -> Load<'a> {
-    Load { function, scene: Scene::default(), event, expected }
 }
 
 /// Leaves the profile of a process that handles events of one kind.
@@ -78,7 +96,7 @@ pub(crate) async fn profile(workshop: &Workshop, events: &str) -> Result<PathBuf
     let refused = |_| cast.post_with(Fault::NoToken);
     let load = match events {
         "receipt" => loads.receipt(),
-        "refusal" => load("receipt", &refused, Expected::Status(401)),
+        "refusal" => Load::new("receipt", &refused, Expected::Status(401)),
         "consumer" => loads.consumer(),
         "handshake" => loads.handshake(),
         "heartbeat" => loads.heartbeat(),

@@ -11,6 +11,7 @@ mod events;
 mod figures;
 mod function;
 mod loads;
+mod lone_receipt;
 mod measure;
 mod plot;
 mod price;
@@ -23,6 +24,7 @@ mod tls;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use acceptance::stack::STACK_VARIABLE;
 use clap::Parser;
 
 use crate::function::Workshop;
@@ -77,7 +79,10 @@ async fn main() -> Result<ExitCode> {
         plot::write(&series)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let measured = suite::run(&workshop, &arguments.functions).await?;
+    let mut measured = suite::run(&workshop, &arguments.functions).await?;
+    if std::env::var_os(STACK_VARIABLE).is_some() {
+        measured.figures.extend(lone_receipt::figures().await?);
+    }
     let before = baseline::read()?;
     print!("{}", report::text(&measured, &before));
     std::fs::write(&arguments.json, report::json(&measured)?)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Result;
 use crate::aws::{Aws, Calls, Operation, Scene};
@@ -28,6 +28,8 @@ pub(crate) enum Expected {
     Batch,
     /// A policy that lets somebody in.
     Allow,
+    /// A heartbeat's own acknowledgement; the answer to one that cannot be read is a 200, too.
+    Acknowledgement,
 }
 
 /// Events of one kind, for one function.
@@ -82,12 +84,13 @@ pub(crate) async fn per_event(workshop: &Workshop, cast: &Cast, load: &Load<'_>)
     drop(aws.take_calls());
     let aws = Aws::start(load.scene, &cast.keys).await?;
     let more = counted_process(workshop, load, &aws, &[WARM_UP, MEASURED]).await?;
-    let per_event = |of: fn(&Instructions) -> u64| {
-        number(of(&more.instructions).saturating_sub(of(&few.instructions))) / count(MEASURED)
+    let per_event = |of: fn(&Instructions) -> u64| -> Result<f64> {
+        let difference = of(&more.instructions).checked_sub(of(&few.instructions));
+        Ok(number(difference.ok_or("more events took fewer instructions")?) / count(MEASURED))
     };
     Ok(PerEvent {
-        instructions: per_event(|executed| executed.counted),
-        sha256: per_event(|executed| executed.sha256),
+        instructions: per_event(|executed| executed.counted)?,
+        sha256: per_event(|executed| executed.sha256)?,
         calls: more.calls,
         events: count(MEASURED),
     })
@@ -131,7 +134,16 @@ async fn counted_process(
     Ok(CountedProcess { instructions, calls })
 }
 
-impl Load<'_> {
+impl<'a> Load<'a> {
+    /// While nothing is out of the ordinary.
+    pub(crate) fn new(function: &'a str, event: &'a dyn Fn(usize) -> String, expected: Expected) -> Self {
+        Self { function, scene: Scene::default(), event, expected }
+    }
+
+    pub(crate) fn in_scene(self, scene: Scene) -> Self {
+        Self { scene, ..self }
+    }
+
     fn check(&self, answers: &[Answer], events: usize) -> Result<()> {
         if answers.len() != events {
             return Err(format!("{}: {} answers to {events} events", self.function, answers.len()).into());
@@ -152,6 +164,11 @@ impl Expected {
             Self::Status(status) => answer["statusCode"] == status,
             Self::Batch => *answer == json!({ "batchItemFailures": [] }),
             Self::Allow => answer["policyDocument"]["Statement"][0]["Effect"] == "Allow",
+            Self::Acknowledgement => {
+                let frame: Option<Value> =
+                    answer["body"].as_str().and_then(|frame| serde_json::from_str(frame).ok());
+                frame.is_some_and(|frame| frame["type"] == "heartbeat_ack")
+            }
         }
     }
 }

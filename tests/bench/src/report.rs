@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use crate::Result;
-use crate::figures::{Baseline, Figure, Kind, growth, show};
+use crate::figures::{Baseline, Figure, growth, show};
 use crate::price::total;
 use crate::suite::Measured;
 
@@ -23,8 +23,11 @@ pub(crate) fn text(measured: &Measured, baseline: &Baseline) -> String {
     line(["figure", "", "", "ceiling", "stretch", "x hello", "baseline"]);
     for figure in &measured.figures {
         let shown = |value: Option<f64>| value.map_or_else(String::new, |value| show(value, figure.unit));
-        let change =
-            baseline.get(&figure.id).map(|agreed| format!("{:+.1} %", growth(figure.value, *agreed)));
+        let change = baseline
+            .get(&figure.id)
+            .copied()
+            .flatten()
+            .map(|agreed| format!("{:+.1} %", growth(figure.value, agreed)));
         line([
             &figure.id,
             figure.what,
@@ -44,12 +47,12 @@ pub(crate) fn text(measured: &Measured, baseline: &Baseline) -> String {
     text
 }
 
-/// `*` where the stretch is reached, `!` above the ceiling.
+/// `*` where the stretch is reached, `!` above the ceiling, whether the gate judges it or not.
 fn mark(figure: &Figure) -> &'static str {
     let within = |bound: Option<f64>| bound.is_some_and(|bound| figure.value <= bound);
     match (within(figure.stretch), figure.ceiling) {
         (true, _) => " *",
-        (false, Some(_)) if !within(figure.ceiling) && figure.kind != Kind::Read => " !",
+        (false, Some(_)) if !within(figure.ceiling) => " !",
         (false, _) => "  ",
     }
 }

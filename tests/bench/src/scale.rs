@@ -7,9 +7,8 @@ use crate::aws::Scene;
 use crate::events::Cast;
 use crate::figures::{Unit, number, show};
 use crate::function::Workshop;
+use crate::loads::BATCH;
 use crate::measure::{Expected, Load, per_event};
-
-const BATCH: usize = 10;
 
 /// One dependency: what grows, and what a receipt then costs.
 pub(crate) struct Series {
@@ -33,23 +32,23 @@ pub(crate) async fn run(workshop: &Workshop) -> Result<Vec<Series>> {
     let mut pushed = Vec::new();
     for agents in agents {
         let event = |number: usize| cast.post(number % agents);
-        let load = load("receipt", Scene::default(), &event, Expected::Status(202));
+        let load = Load::new("receipt", &event, Expected::Status(202));
         posted.push(point(workshop, &cast, &load, agents, 1).await?);
         // Every batch is for other senders, until all have had one.
         let event = |number: usize| cast.batch(BATCH, number * BATCH % agents, BATCH.min(agents));
-        let load = self::load("consumer", Scene::default(), &event, Expected::Batch);
+        let load = Load::new("consumer", &event, Expected::Batch);
         pushed.push(point(workshop, &cast, &load, agents, BATCH).await?);
     }
     let mut sizes = Vec::new();
     for size in [1, 2, 5, 10] {
         let event = |_| cast.batch(size, 0, size);
-        let load = load("consumer", Scene::default(), &event, Expected::Batch);
+        let load = Load::new("consumer", &event, Expected::Batch);
         sizes.push(point(workshop, &cast, &load, size, size).await?);
     }
     let mut waiting = Vec::new();
     for held in [0, 100, 10_000, 100_000] {
         let event = |_| cast.batch(BATCH, 0, 1);
-        let load = load("consumer", Scene { away: true, held }, &event, Expected::Batch);
+        let load = Load::new("consumer", &event, Expected::Batch).in_scene(Scene { away: true, held });
         waiting.push(point(workshop, &cast, &load, held, BATCH).await?);
     }
     Ok(vec![
@@ -58,15 +57,6 @@ pub(crate) async fn run(workshop: &Workshop) -> Result<Vec<Series>> {
         Series { what: "pushing, by the size of the batch", points: sizes },
         Series { what: "keeping for a sender who is away, by receipts held already", points: waiting },
     ])
-}
-
-fn load<'a>(
-    function: &'a str,
-    scene: Scene,
-    event: &'a dyn Fn(usize) -> String,
-    expected: Expected,
-) -> Load<'a> {
-    Load { function, scene, event, expected }
 }
 
 async fn point(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
 /// DynamoDB charges a write per so many bytes of its item.
@@ -13,10 +13,11 @@ const WRITE_UNIT_BYTES: usize = 1_024;
 pub(crate) struct Operation(String);
 
 impl Operation {
-    pub(crate) fn of(headers: &HeaderMap, path: &str) -> Self {
+    pub(crate) fn of(method: &Method, headers: &HeaderMap, path: &str) -> Self {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         let name = match target.and_then(|target| target.rsplit('.').next()) {
             Some(name) => name,
+            None if path.contains("/@connections/") && method == Method::DELETE => "DeleteConnection",
             None if path.contains("/@connections/") => "PostToConnection",
             None if path == "/.well-known/claw-keys.json" => "registry: keys",
             None if path == "/v1/agents/auth/validate" => "registry: session",
@@ -48,8 +49,6 @@ pub(crate) struct Calls {
     pub(crate) count: usize,
     /// Bytes of the bodies, to AWS.
     pub(crate) bytes_sent: usize,
-    /// Bytes of the bodies, from AWS.
-    pub(crate) bytes_received: usize,
     /// DynamoDB's units of strongly consistent reading; no item here is larger than one unit.
     pub(crate) read_units: usize,
     /// DynamoDB's units of writing.
@@ -57,10 +56,9 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn count(&mut self, request: &Value, sent: usize, received: usize) {
+    pub(super) fn count(&mut self, request: &Value, sent: usize) {
         self.count += 1;
         self.bytes_sent += sent;
-        self.bytes_received += received;
         let asked = request["RequestItems"].as_object().into_iter().flatten();
         let keys = asked.map(|(_, asked)| asked["Keys"].as_array().map_or(0, Vec::len)).sum::<usize>();
         let is_write = request.get("Item").is_some() || request.get("UpdateExpression").is_some();
