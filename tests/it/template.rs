@@ -42,6 +42,12 @@ fn names(value: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
+fn functions_say_the_version_that_they_are() {
+    let version = &template()["Globals"]["Function"]["Environment"]["Variables"]["BACKBONE_VERSION"];
+    assert_eq!(version.as_str(), Some(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
 fn every_function_gets_exactly_the_variables_that_its_code_asks_for() {
     let template = template();
     let global = names(&template["Globals"]["Function"]["Environment"]["Variables"]);

@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let run = RunDirectory::create("up")?;
     let tools = PythonTools::ensure(&run)?;
     let stack = Stack::bring_up(&tools, &host, Ports::familiar()?, Iam::Ignored, Peer::None, &run)?;
-    print!("{}", introduction(&stack, &run)?);
+    print!("{}", introduction(&stack, &host, &run)?);
     loop {
         stack.check().map_err(|failure| failure.in_step("keep the stack up"))?;
         thread::sleep(CHECK_EVERY);
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 /// What one wants to paste into another terminal.
-fn introduction(stack: &Stack, run: &RunDirectory) -> Result<String, Failure> {
+fn introduction(stack: &Stack, host: &Host, run: &RunDirectory) -> Result<String, Failure> {
     let Ports { aws, registry, front_door, peer_front_door: _, page } = stack.ports;
     let region = deployment::REGION;
     let http_api = stack.outputs.get("HttpApiUrl")?;
@@ -37,6 +37,8 @@ fn introduction(stack: &Stack, run: &RunDirectory) -> Result<String, Failure> {
     let receipt_function = stack.outputs.get("ReceiptFunction")?;
     let variable = Stack::VARIABLE;
     let description = stack.description.display();
+    let connector = host.program("connector");
+    let connector = connector.display();
     let logs = run.path().display();
     Ok(format!(
         r#"
@@ -55,14 +57,14 @@ Is it there?
 What does a refusal look like?
   curl -i -d '{{}}' http://127.0.0.1:{front_door}/v1/relay/delivery-receipts
   websocat ws://127.0.0.1:{front_door}/v1/relay/connect
-Register an agent (the key is 32 bytes, base64url):
-  curl -d '{{"name":"alice","publicKeyX":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}' -H 'content-type: application/json' http://127.0.0.1:{registry}/dev/agents
-Look inside:
+Be an agent (docs/local-tour.md goes on from here):
+  {connector} listen --proxy http://127.0.0.1:{front_door} --registry http://127.0.0.1:{registry} --name alice --identity target/alice.json
+Look inside (AWS CLI version 2):
   export AWS_ENDPOINT_URL=http://127.0.0.1:{aws} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION={region}
   aws dynamodb scan --table-name {receipts_table}
   aws logs tail /aws/lambda/{receipt_function}
   curl 'http://127.0.0.1:{aws}/_ministack/sqs/messages?QueueUrl={receipts_queue}'
-Run tests or the demo against it:
+For the operator's command line, and for the tests:
   export {variable}={description}
 "#
     ))

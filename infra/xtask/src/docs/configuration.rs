@@ -13,8 +13,9 @@ const INTRODUCTION: &str = "\
 
 Every parameter of `template.yaml` and every output of the stack. `cargo xtask docs` writes this page from the template.
 
-`samconfig.toml` sets parameters for `dev` and `prod`, under `parameter_overrides`. A change takes effect with the next `sam deploy`,
-without a new build. Functions read their parameters as environment variables, which
+`samconfig.toml` sets parameters for `dev` and `prod`, under `parameter_overrides`. A change takes effect with the next `sam deploy`
+from a checkout that was built (`cargo xtask package`). A parameter that is not named keeps the value that the deployed stack has; to go
+back to a default, name it. Functions read their parameters as environment variables, which
 `functions/backbone-aws/src/settings.rs` documents.
 ";
 
