@@ -148,8 +148,16 @@ impl PostedEvents {
 impl EventRefusal {
     /// Counts it and writes it down.
     pub fn report(&self, correlation_id: &str, tally: &Tally) {
-        let is_stranger = matches!(self, Self::Unauthorized);
-        tally.count(if is_stranger { Metric::EventsUnauthorized } else { Metric::RequestRefused });
+        match self {
+            Self::Unauthorized => tally.count(Metric::EventsUnauthorized),
+            Self::TooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::NoEvents
+            | Self::TooMany { .. }
+            | Self::Event { .. }
+            | Self::QueueUnknown(_)
+            | Self::QueueRefused(_) => tally.refuse(self.code()),
+        }
         tracing::warn!(
             correlation.id = correlation_id,
             error.code = self.code().as_str(),
@@ -211,6 +219,19 @@ mod tests {
         let long = format!("{}{}", issued(), " ".repeat(EVENTS_BYTES_MAX));
         let refusal = PostedEvents::parse(long.as_bytes(), "a.com").unwrap_err();
         assert_eq!(refusal.code().http_status(), 413);
+    }
+
+    #[test]
+    fn a_queue_that_fails_is_counted_as_such_and_a_stranger_is_not() {
+        let counted = |refusal: &EventRefusal| {
+            let tally = Tally::default();
+            refusal.report("c", &tally);
+            let kinds = [Metric::DependencyFailed, Metric::RequestRefused, Metric::EventsUnauthorized];
+            kinds.map(|metric| tally.of(metric))
+        };
+        assert_eq!(counted(&EventRefusal::QueueRefused(vec![EventSent::Refused])), [1, 1, 0]);
+        assert_eq!(counted(&EventRefusal::NoEvents), [0, 1, 0]);
+        assert_eq!(counted(&EventRefusal::Unauthorized), [0, 0, 1]);
     }
 
     #[test]

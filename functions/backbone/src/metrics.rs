@@ -16,7 +16,7 @@ pub enum Metric {
     ReceiptForwarded,
     /// A receipt's sender is at home where this stack has no peer: a dead letter.
     UnknownOrigin,
-    /// A request or a handshake was refused; also counted by its code.
+    /// A request or a handshake was refused; also counted by its code if it has one.
     RequestRefused,
     /// It was refused with 401 or 403: whoever asked is not let in.
     AuthRefused,
@@ -164,13 +164,18 @@ impl Tally {
 
     /// Counts a refusal, as such, by what kind it is, and by its code.
     pub fn refuse(&self, code: ErrorCode) {
+        self.refuse_with(code.http_status());
+        *locked(&self.refusals).entry(code).or_default() += 1;
+    }
+
+    /// Counts a refusal that has no code, as such and by what kind it is.
+    pub fn refuse_with(&self, http_status: u16) {
         self.count(Metric::RequestRefused);
-        match code.http_status() {
+        match http_status {
             401 | 403 => self.count(Metric::AuthRefused),
             500.. => self.count(Metric::DependencyFailed),
             _ => {}
         }
-        *locked(&self.refusals).entry(code).or_default() += 1;
     }
 
     /// How often `metric` was counted.
