@@ -19,7 +19,7 @@ use crate::limits::{
 use crate::metrics::{Metric, Tally};
 use crate::reason_code::ReasonCode;
 use crate::receipt::Receipt;
-use crate::stores::{Clock, ConnectionStore, DeadLetter, DeliveryState, Gateway, Push, StoreError};
+use crate::stores::{Clock, ConnectionStore, DeliveryState, Gateway, Push, StoreError};
 
 /// Reason code and reason of a receipt whose frame API Gateway does not carry.
 pub(crate) const FRAME_TOO_LARGE: (ReasonCode, &str) =
@@ -213,22 +213,6 @@ fn drainable<'a>(
         tally.count(Metric::DrainOutdated);
     }
     current
-}
-
-/// Puts a dead letter away for good.
-pub(crate) async fn bury<O: DeliveryOutside>(
-    outside: &O,
-    letter: DeadLetter,
-    tally: &Tally,
-) -> Result<(), StoreError> {
-    outside.bury(&letter).await?;
-    tally.count(Metric::DeadLettered);
-    tracing::warn!(
-        reason.code = letter.reason_code.as_str(),
-        correlation.id = letter.correlation_id,
-        "a message went to the dead-letter queue"
-    );
-    Ok(())
 }
 
 fn push_failed() -> StoreError {

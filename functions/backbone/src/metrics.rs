@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use strum::VariantArray;
 
 use crate::error_code::ErrorCode;
+use crate::reason_code::ReasonCode;
 
 /// A counted event. The name is the metric's name; the unit is a count unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
@@ -78,7 +79,7 @@ pub enum Metric {
     RecordRetried,
     /// A record panicked.
     RecordPanicked,
-    /// A message went to the dead-letter queue; the reason is its attribute.
+    /// A message went to the dead-letter queue; also counted by its reason.
     DeadLettered,
     /// A socket was accepted.
     Connected,
@@ -149,6 +150,7 @@ pub struct Tally {
     counts: Mutex<BTreeMap<Metric, u64>>,
     measured: Mutex<BTreeMap<Measure, Vec<u64>>>,
     refusals: Mutex<BTreeMap<ErrorCode, u64>>,
+    burials: Mutex<BTreeMap<ReasonCode, u64>>,
 }
 
 impl Tally {
@@ -178,6 +180,12 @@ impl Tally {
         }
     }
 
+    /// Counts a dead letter, as such and by its reason.
+    pub fn bury(&self, reason: ReasonCode) {
+        self.count(Metric::DeadLettered);
+        *locked(&self.burials).entry(reason).or_default() += 1;
+    }
+
     /// How often `metric` was counted.
     #[must_use]
     pub fn of(&self, metric: Metric) -> u64 {
@@ -200,6 +208,12 @@ impl Tally {
     #[must_use]
     pub fn take_refusals(&self) -> Vec<(ErrorCode, u64)> {
         std::mem::take(&mut *locked(&self.refusals)).into_iter().collect()
+    }
+
+    /// The dead letters by reason, leaving none behind.
+    #[must_use]
+    pub fn take_burials(&self) -> Vec<(ReasonCode, u64)> {
+        std::mem::take(&mut *locked(&self.burials)).into_iter().collect()
     }
 }
 

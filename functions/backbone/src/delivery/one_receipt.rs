@@ -1,11 +1,12 @@
 //! One receipt's states, pushed, recorded, or left waiting (design 4.2 to 4.5).
 
-use tracing::Instrument;
+use std::borrow::Cow;
 
-use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
+use super::settle::{Outcome, bury};
+use super::{Courier, DeliveryOutside, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::connection::ConnectionRow;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
-use crate::mailbox::{Attempt, FRAME_TOO_LARGE, bury, push_receipt};
+use crate::mailbox::{Attempt, FRAME_TOO_LARGE, push_receipt};
 use crate::metrics::{Measure, Metric};
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
@@ -27,9 +28,8 @@ pub(super) async fn deliver_states<O: DeliveryOutside>(
     };
     let mut outcomes = Vec::with_capacity(states.len());
     for (index, receipt) in states {
-        let message = &courier.batch[index];
-        let handled = async { courier.or_again(index, parcel.deliver(message, receipt).await) };
-        outcomes.push((index, handled.instrument(message.span()).await));
+        let handling = parcel.deliver(&courier.batch[index], receipt);
+        outcomes.push((index, courier.or_again(index, handling).await));
     }
     outcomes
 }
@@ -215,7 +215,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 let body = QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
                 let (reason_code, reason) = FRAME_TOO_LARGE;
                 let letter = message.dead_letter(body, reason_code, reason.to_owned());
-                bury(self.courier.outside, letter, self.courier.tally).await?;
+                bury(self.courier.outside, &letter, self.courier.tally).await?;
                 self.courier.outside.stop_waiting(&receipt).await?;
                 Ok(Outcome::Done)
             }
