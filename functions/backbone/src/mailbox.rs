@@ -54,9 +54,10 @@ pub(crate) async fn push_receipt<O: Gateway + ConnectionStore + Clock>(
     live: &Live,
     tally: &Tally,
 ) -> Result<Attempt, StoreError> {
-    let (connection, frame) = (live.of(&receipt.sender), receipt_frame_text(receipt));
+    let (connection, frame_id) = (live.of(&receipt.sender), receipt.frame_id());
+    let frame = receipt_frame_text(receipt, frame_id);
     let span = tracing::error_span!("receipt", receipt.id = %receipt.request_id);
-    attempt_push(outside, &connection, receipt.frame_id(), &frame, tally).instrument(span).await
+    attempt_push(outside, &connection, frame_id, &frame, tally).instrument(span).await
 }
 
 /// Pushes one frame to one connection, and forgets the connection if it is gone.

@@ -29,13 +29,13 @@ pub enum Metric {
     PushNotOpenYet,
     /// API Gateway answered 410: the connection is gone.
     PushGone,
-    /// API Gateway answered 429, 5xx or nothing.
+    /// API Gateway answered 413, 429, 5xx or nothing.
     PushFailed,
     /// API Gateway answered 403: a permission is missing.
     PushForbidden,
     /// A receipt was put into the mailbox.
     MailboxStored,
-    /// A waiting receipt was pushed by a drain.
+    /// A waiting receipt was pushed.
     MailboxDrained,
     /// A drain dropped a waiting receipt that its row shows as pushed or overtaken.
     MailboxSettled,
