@@ -12,7 +12,6 @@
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use backbone::did::AgentDid;
 use backbone::error_chain::ErrorChain;
 use backbone::id::Id;
@@ -129,14 +128,7 @@ impl DeliveryStore for Invocation<'_> {
                 .expression_attribute_values(":pushedTo", text(connection_id)),
             None => write.update_expression("SET attempts = :attempts, nextAt = :nextAt"),
         };
-        self.in_time(OPERATION, async {
-            let Err(error) = write.send().await else { return Ok(()) };
-            match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(unavailable(OPERATION)(error)),
-            }
-        })
-        .await
+        self.update_if(OPERATION, write).await
     }
 
     async fn remove_delivery(&self, seen: &StoredDelivery) -> Result<(), StoreError> {
