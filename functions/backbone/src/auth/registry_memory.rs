@@ -71,6 +71,14 @@ pub struct RegistryAges {
     pub crl_ms: Option<u64>,
 }
 
+impl State {
+    /// Whether there is a key named `kid` among keys that need not be renewed.
+    fn has_fresh_key(&self, kid: &str, now_ms: u64) -> bool {
+        let fresh = self.keys.as_ref().filter(|keys| age_ms(keys, now_ms) < KEYS_REFRESH_MS);
+        fresh.is_some_and(|keys| keys.value.get(kid).is_some())
+    }
+}
+
 impl RegistryMemory {
     /// The active key named `kid`, `None` if the registry has none of that name.
     pub(super) async fn key<O: TrustStore + Registry + Clock>(
@@ -84,13 +92,12 @@ impl RegistryMemory {
         if is_due(self.state().rows_read_at_ms, SNAPSHOT_MEMORY_MS, now_ms) {
             self.read_rows(outside, now_ms, tally).await?;
         }
-        let known = self.state().keys.as_ref().and_then(|keys| keys.value.get(kid));
-        let fresh = self.state().keys.as_ref().is_some_and(|keys| age_ms(keys, now_ms) < KEYS_REFRESH_MS);
-        if !fresh || known.is_none() {
+        if !self.state().has_fresh_key(kid, now_ms) {
             self.renew_keys(outside, kid, now_ms, tally).await?;
         }
-        let keys = self.state().keys.clone().ok_or(RegistryUnknown::FailedRecently)?;
-        let age_ms = age_ms(&keys, now_ms);
+        let state = self.state();
+        let keys = state.keys.as_ref().ok_or(RegistryUnknown::FailedRecently)?;
+        let age_ms = age_ms(keys, now_ms);
         if stale == StaleBehavior::FailClosed && age_ms > KEYS_AGE_MS_MAX {
             return Err(RegistryUnknown::TooOld { age_ms: Some(age_ms) });
         }
@@ -175,9 +182,7 @@ impl RegistryMemory {
         }
         if self.state().rows_read_at_ms != Some(now_ms) {
             self.read_rows(outside, now_ms, tally).await?;
-            let state = self.state();
-            let fresh = state.keys.as_ref().filter(|keys| age_ms(keys, now_ms) < KEYS_REFRESH_MS);
-            if fresh.is_some_and(|keys| keys.value.get(kid).is_some()) {
+            if self.state().has_fresh_key(kid, now_ms) {
                 return Ok(());
             }
         }
