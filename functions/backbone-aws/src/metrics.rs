@@ -189,7 +189,10 @@ mod tests {
             lines(SOURCE, &tally, 0).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         let ages = lines.iter().map(|line| line["MailboxAge"].as_array().unwrap());
         assert_eq!(ages.clone().map(Vec::len).collect::<Vec<_>>(), [100, 100, 50]);
-        assert_eq!(ages.flatten().filter_map(Value::as_u64).collect::<Vec<_>>(), Vec::from_iter(0..250));
+        assert_eq!(
+            ages.flatten().filter_map(Value::as_u64).collect::<Vec<_>>(),
+            (0..250).collect::<Vec<_>>()
+        );
         assert_eq!((&lines[0]["Latency"], lines[1].get("Latency")), (&json!([7]), None));
     }
 

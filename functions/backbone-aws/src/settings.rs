@@ -169,7 +169,7 @@ impl Settings {
     }
 
     /// The values of a list; none if there is no such variable.
-    pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
         self.get(name).into_iter().flat_map(|list| list.split(',')).map(str::trim)
     }
 

@@ -75,6 +75,30 @@ pub struct SignedRequest<'a> {
     pub body: &'a [u8],
 }
 
+impl<'a> SignedRequest<'a> {
+    /// A request whose headers `header` finds by their names in lower case.
+    pub fn read(
+        method: &'a str,
+        paths: &'a [&'a str],
+        body: &'a [u8],
+        header: impl Fn(&str) -> Option<&'a str>,
+    ) -> Self {
+        Self {
+            method,
+            paths,
+            authorization: header("authorization"),
+            proof: ProofHeaders {
+                timestamp: header("x-claw-timestamp"),
+                nonce: header("x-claw-nonce"),
+                body_hash: header("x-claw-body-sha256"),
+                proof: header("x-claw-proof"),
+            },
+            access_token: header("x-claw-agent-access"),
+            body,
+        }
+    }
+}
+
 /// What the request is for, as far as the chain must know.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose<'a> {
