@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ed25519_dalek::VerifyingKey;
 
 use super::StaleBehavior;
-use super::crl::UnverifiedCrl;
+use super::crl::{UnusableCrl, UnverifiedCrl};
 use super::issuer::Issuer;
-use super::keys::KeySet;
+use super::keys::{KeySet, UnusableKeySet};
 use crate::error_chain::ErrorChain;
 use crate::id::Id;
 use crate::limits::{
@@ -26,9 +26,12 @@ pub enum RegistryUnknown {
     /// Neither the rows nor the registry could be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The registry answered something else than the contract says.
-    #[error("the registry's answer is not usable")]
-    Unusable,
+    /// The registry answered with something else than the contract's key set.
+    #[error(transparent)]
+    Keys(#[from] UnusableKeySet),
+    /// It answered with something else than the contract's revocation list, or with one that does not hold.
+    #[error(transparent)]
+    Crl(#[from] UnusableCrl),
     /// It failed less than a minute ago, and is not asked again yet.
     #[error("the registry failed a short while ago")]
     FailedRecently,
@@ -188,7 +191,7 @@ impl RegistryMemory {
         }
         self.state().keys_asked_at_ms = Some(now_ms);
         let answer = match outside.fetch_keys().await {
-            Ok(body) => KeySet::parse(&body).map_err(|_| RegistryUnknown::Unusable),
+            Ok(body) => KeySet::parse(&body).map_err(RegistryUnknown::from),
             Err(error) => Err(error.into()),
         };
         match answer {
@@ -238,10 +241,9 @@ impl RegistryMemory {
     ) -> Result<HashSet<Id>, RegistryUnknown> {
         // The registry answers 404 while nothing is revoked: an empty list, not a missing one.
         let Some(body) = outside.fetch_crl().await? else { return Ok(HashSet::new()) };
-        let crl = UnverifiedCrl::parse(&body).map_err(|_| RegistryUnknown::Unusable)?;
-        let kid = crl.kid().map_err(|_| RegistryUnknown::Unusable)?;
-        let key = self.key(outside, &kid, stale, tally).await?.ok_or(RegistryUnknown::Unusable)?;
-        let crl = crl.verify(&key, issuer, now_ms / 1_000).map_err(|_| RegistryUnknown::Unusable)?;
+        let crl = UnverifiedCrl::parse(&body)?;
+        let key = self.key(outside, &crl.kid()?, stale, tally).await?;
+        let crl = crl.verify(key, issuer, now_ms / 1_000)?;
         Ok(crl.entries.into_iter().map(|entry| entry.jti).collect())
     }
 
