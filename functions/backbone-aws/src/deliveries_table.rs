@@ -13,7 +13,6 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use backbone::did::AgentDid;
-use backbone::error_chain::ErrorChain;
 use backbone::id::Id;
 use backbone::limits::DELIVERY_KEPT_AFTER_RETENTION_S;
 use backbone::stores::{DeliveryPage, DeliveryStore, Kept, StoreError, TurnNote};
@@ -94,12 +93,10 @@ impl DeliveryStore for Invocation<'_> {
         };
         let read = read.send();
         let page = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
-        let readable = |item| match stored_delivery(Row { operation: OPERATION, item }) {
-            Ok(stored) => Some(stored),
-            Err(error) => {
-                tracing::error!("passed over a delivery: {}", ErrorChain(&error));
-                None
-            }
+        let readable = |item| {
+            let row = Row { operation: OPERATION, item };
+            let read = stored_delivery(row);
+            read.inspect_err(|error| row.log_unreadable(RECIPIENT, DELIVERY_ID, error)).ok()
         };
         let next = page.last_evaluated_key.as_ref();
         Ok(DeliveryPage {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use backbone::did::AgentDid;
-use backbone::error_chain::ErrorChain;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     DeliveryState, MailboxItem, ReceiptStore, Recorded, StoreError, UnreadableItem, Waiting,
@@ -68,13 +67,12 @@ impl ReceiptStore for Invocation<'_> {
         Ok(DeliveryState {
             connections: rows(connections_table)
                 .filter_map(|row| {
-                    readable(
-                        row.parse(AGENT, AgentDid::parse).and_then(|agent| Ok((agent, connection_row(row)?))),
-                    )
+                    let agent = row.parse(AGENT, AgentDid::parse);
+                    readable(row, AGENT, "", agent.and_then(|agent| Ok((agent, connection_row(row)?))))
                 })
                 .collect(),
             receipts: rows(receipts_table)
-                .filter_map(|row| readable(stored_receipt(row)))
+                .filter_map(|row| readable(row, SENDER, ITEM, stored_receipt(row)))
                 .map(|stored| (stored.receipt.key(), stored))
                 .collect(),
             revoked: agents
@@ -87,7 +85,7 @@ impl ReceiptStore for Invocation<'_> {
                 .filter_map(|pair| {
                     let key = pair_key(pair);
                     let row = rows(trust_table).find(|row| row.find_text(KEY) == Some(&key))?;
-                    Some((pair.clone(), readable(pair_homes(row))?))
+                    Some((pair.clone(), readable(row, "", KEY, pair_homes(row))?))
                 })
                 .collect(),
         })
@@ -235,7 +233,7 @@ fn mailbox_item(item: &Item) -> MailboxItem {
     match waiting_receipt(row) {
         Ok(waiting) => MailboxItem::Readable(waiting),
         Err(error) => {
-            tracing::error!("an item of a mailbox cannot be read: {}", ErrorChain(&error));
+            row.log_unreadable(SENDER, ITEM, &error);
             // In a fixed order, so that the same item is the same dead letter.
             let attributes: BTreeMap<_, _> = item.iter().collect();
             let name = row.find_text(ITEM).unwrap_or_default().to_owned();
@@ -252,9 +250,9 @@ fn rows_of<'a>(
     found.get(table).into_iter().flatten().map(move |item| Row { operation, item })
 }
 
-/// What was read, or nothing and a line for the operator.
-fn readable<T>(read: Result<T, StoreError>) -> Option<T> {
-    read.inspect_err(|error| tracing::error!("passed over: {}", ErrorChain(error))).ok()
+/// What was read, or nothing and a line for the operator; `agent` and `item` are the attributes that name the row.
+fn readable<T>(row: Row<'_>, agent: &str, item: &str, read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(|error| row.log_unreadable(agent, item, error)).ok()
 }
 
 #[cfg(test)]
