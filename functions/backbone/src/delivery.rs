@@ -28,7 +28,7 @@ use crate::error_chain::ErrorChain;
 use crate::home::KnownHomes;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S, PUSHES_AT_ONCE};
 use crate::mailbox::{Drained, drain};
-use crate::metrics::Tally;
+use crate::metrics::{Metric, Tally};
 use crate::queue_message::QueueMessage;
 use crate::receipt::Receipt;
 use crate::stores::{
@@ -221,13 +221,20 @@ impl<O: DeliveryOutside> Courier<'_, O> {
 
     async fn drain_for(&self, message: &QueuedMessage, connection: &ConnectionRef) -> Outcome {
         match drain(self.outside, connection, message, self.tally).await {
-            Drained::Finished => Outcome::Done,
-            Drained::After(delay_s) => self.go_on_later(message, connection, delay_s).await,
+            Drained::Finished => {
+                self.tally.count(Metric::DrainFinished);
+                Outcome::Done
+            }
+            Drained::After(delay_s) => {
+                self.tally.count(Metric::DrainContinued);
+                self.go_on_later(message, connection, delay_s).await
+            }
             Drained::NotOpenYet if !is_last_own_attempt(message) => {
                 Outcome::Retry(CONNECTION_OPENING_RETRY_S)
             }
             Drained::NotOpenYet => self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await,
             Drained::Failed(error) => {
+                self.tally.count(Metric::DrainInterrupted);
                 tracing::warn!("a drain was interrupted: {}", ErrorChain(&error));
                 self.drain_again(message, connection).await
             }

@@ -41,6 +41,12 @@ pub enum Metric {
     MailboxSettled,
     /// A waiting receipt's retention was over before its sender came back: a loss.
     RetentionOver,
+    /// A drain came to its end: nothing more is to be pushed to its connection.
+    DrainFinished,
+    /// A drain goes on by another message: it has done its share, or its connector is in quarantine.
+    DrainContinued,
+    /// A drain was interrupted by a failure, and is tried again.
+    DrainInterrupted,
     /// A drain found that its connection is no longer the current one.
     DrainOutdated,
     /// A receipt repeated the stored state.
