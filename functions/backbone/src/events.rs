@@ -118,6 +118,7 @@ impl<O: EventsOutside> Desk<'_, O> {
         });
         if matches!(outcome, Outcome::Done) {
             self.tally.count(Metric::EventHandled);
+            tracing::debug!("handled an event");
         }
         outcome
     }
