@@ -133,7 +133,7 @@ impl<O: EventsOutside> Desk<'_, O> {
     async fn end_session(&self, event: &QueuedEvent, agent: &AgentDid) -> Result<Outcome, StoreError> {
         let first_seen_ms = event.message.first_seen_ms;
         let opened_until_ms = first_seen_ms.saturating_add(SESSION_END_SPREAD_MS);
-        let cut = end_session(self.outside, agent, opened_until_ms, self.tally).await?;
+        let cut = end_session(self.outside, agent, event.sent_ms, opened_until_ms, self.tally).await?;
         let outcome = self.after_cut(event, &cut);
         let passed_ms = self.outside.now_ms().saturating_sub(first_seen_ms);
         let left_ms = (SESSION_END_SPREAD_MS + HANDSHAKE_MS_MAX).saturating_sub(passed_ms);

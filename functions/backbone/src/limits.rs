@@ -154,7 +154,6 @@ pub const REVOCATIONS_AT_ONCE: usize = 10;
 /// A handshake that was let in before a session ended has written its row, and its yes of the registry, after this
 /// long: the timeouts that `authorizer` and `connection` may have at most, 10 and 14 s, and a second.
 pub const HANDSHAKE_MS_MAX: u64 = 25_000;
-/// Sockets opened so long after an event was first received may be of the session that it ends: the first attempt to
-/// forget that session has ended by then. It takes a query and a delete for each yes, each milliseconds when DynamoDB
-/// answers; where it does not, a socket that was opened later than this on an earlier yes stays open.
+/// Sockets opened so long after an event was first received may be of the session that it ends: that session is
+/// forgotten by then. If it is forgotten only later, because DynamoDB did not answer, the sockets opened until then are.
 pub const SESSION_END_SPREAD_MS: u64 = 10_000;
