@@ -3,6 +3,7 @@
 use acceptance::admin_api::AdminApi;
 use acceptance::connector::{RECEIPTS_PATH, Receipt, Request, Status};
 use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::registry_event::{self, of_session};
 use acceptance::stamp;
 use serde_json::Value;
 
@@ -89,4 +90,18 @@ async fn a_refusal_and_a_socket_are_found_by_their_ids() {
     let connection = &duo.stack.outputs.connection_function;
     let handled = "handled a socket event";
     assert_eq!(logged(&duo, connection, since_ms, handled, "correlation.id", &id).await, id);
+}
+
+/// The id goes through the events queue, too.
+#[tokio::test]
+async fn an_event_is_followed_from_its_post_to_its_end() {
+    let (duo, since_ms) = (Duo::strangers().await, stamp::now_ms());
+    let service = &duo.stack.internal_service;
+    let event = of_session("agent.auth.issued", duo.sender.did()).to_string();
+    let posted = registry_event::post(&duo.stack, Some((&service.id, &service.secret)), event).await.unwrap();
+    let id = posted.header("x-request-id").unwrap();
+    let function = &duo.stack.outputs.registry_events_function;
+    for message in ["answered a request", "handled an event"] {
+        assert_eq!(logged(&duo, function, since_ms, message, "correlation.id", id).await, id);
+    }
 }

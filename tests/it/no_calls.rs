@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acceptance::connector::frame_rules;
 use acceptance::stamp;
-use backbone::metrics::Tally;
+use backbone::metrics::{Metric, Tally};
 use backbone_aws::Aws;
 use backbone_aws::http_api::HttpEvent;
 use backbone_aws::settings::{self, Settings};
@@ -117,4 +117,25 @@ async fn whoever_asks_is_noticed() {
     let did = backbone::did::AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").unwrap();
     assert!(backbone::stores::TrustStore::agent_revoked(&invocation, &did).await.is_err());
     assert!(process.calls() > 0);
+}
+
+/// A refused socket is an answer and no error of the function's: unless it is counted, nobody hears of it.
+#[tokio::test]
+async fn a_socket_that_cannot_be_kept_is_counted_as_a_failure() {
+    let process = Process::start().await;
+    let function = ConnectionFunction::from_settings(process.aws.settings()).unwrap();
+    let known = json!({ "agentDid": "did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2" });
+    for (authorizer, status, failed, refused) in [(known, 503, 1, 0), (Value::Null, 401, 0, 1)] {
+        let event = json!({
+            "requestContext": {
+                "routeKey": "$connect", "connectionId": "c=", "requestId": "r", "authorizer": authorizer,
+            },
+        });
+        let event: SocketEvent = serde_json::from_value(event).unwrap();
+        let invocation = process.aws.invocation("an-invocation", process.aws.now_ms() + 3_000);
+        let tally = Tally::default();
+        assert_eq!(function.handle(&invocation, &event, &tally).await.status_code, status);
+        let kinds = [Metric::RequestRefused, Metric::DependencyFailed, Metric::AuthRefused];
+        assert_eq!(kinds.map(|metric| tally.of(metric)), [1, failed, refused], "{status}");
+    }
 }

@@ -6,9 +6,7 @@
 
 use std::collections::HashMap;
 
-use backbone::auth::{
-    AuthRefusal, Authenticated, Gatekeeper, ProofError, ProofHeaders, Purpose, SignedRequest,
-};
+use backbone::auth::{AuthRefusal, Authenticated, Gatekeeper, ProofError, Purpose, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::metrics::Tally;
@@ -82,8 +80,7 @@ impl AuthorizerFunction {
     ///
     /// If a setting cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
-        let connect_paths =
-            settings.text(CONNECT_PATHS)?.split(',').map(|path| path.trim().to_owned()).collect();
+        let connect_paths = settings.list(CONNECT_PATHS).map(str::to_owned).collect();
         Ok(Self {
             gatekeeper: Gatekeeper::new(auth_policy(settings)?),
             connect_paths,
@@ -148,19 +145,7 @@ impl AuthorizerFunction {
             return Err(ProofError::Signature.into());
         }
         let paths: Vec<&str> = self.connect_paths.iter().map(String::as_str).collect();
-        let request = SignedRequest {
-            method: "GET",
-            paths: &paths,
-            authorization: event.header("authorization"),
-            proof: ProofHeaders {
-                timestamp: event.header("x-claw-timestamp"),
-                nonce: event.header("x-claw-nonce"),
-                body_hash: event.header("x-claw-body-sha256"),
-                proof: event.header("x-claw-proof"),
-            },
-            access_token: event.header("x-claw-agent-access"),
-            body: b"",
-        };
+        let request = SignedRequest::read("GET", &paths, b"", |name| event.header(name));
         self.gatekeeper.authenticate(outside, &request, Purpose::Connect, tally).await
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use backbone::error_chain::ErrorChain;
 use backbone::stores::StoreError;
 
 /// An item, or the key of one.
@@ -67,6 +68,12 @@ impl<'a> Row<'a> {
         parse: impl FnOnce(&'a str) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
         self.item.get(name).map(|_| self.parse(name, parse)).transpose()
+    }
+
+    /// Says which row cannot be read, by the attributes that are its key: those are names and no secrets.
+    pub(crate) fn log_unreadable(self, agent: &str, item: &str, error: &StoreError) {
+        let (agent, item) = (self.find_text(agent), self.find_text(item));
+        tracing::error!(agent.did = agent, item, "passed over: {}", ErrorChain(error));
     }
 
     fn corrupt(self, what: &'static str) -> StoreError {

@@ -34,7 +34,11 @@ pub fn auth_policy(settings: &Settings) -> Result<Policy, SettingsError> {
 ///
 /// If the setting cannot be used.
 pub fn issuer(settings: &Settings) -> Result<Issuer, SettingsError> {
+    Issuer::parse(settings.text(REGISTRY_URL)?).ok_or_else(not_an_origin)
+}
+
+/// What is said of a registry's URL that cannot be used.
+pub(crate) const fn not_an_origin() -> SettingsError {
     let expected = "an origin such as https://registry.clawdentity.com";
-    let unusable = SettingsError::Unusable { name: REGISTRY_URL, expected };
-    Issuer::parse(settings.text(REGISTRY_URL)?).ok_or(unusable)
+    SettingsError::Unusable { name: REGISTRY_URL, expected }
 }

@@ -179,7 +179,7 @@ impl Invocation<'_> {
     }
 
     /// Makes a change that is not to be made if its condition does not hold.
-    async fn update_if(
+    pub(crate) async fn update_if(
         &self,
         operation: &'static str,
         write: UpdateItemFluentBuilder,

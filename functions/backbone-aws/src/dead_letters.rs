@@ -1,12 +1,25 @@
 //! The dead-letter queues, for messages that are put there on purpose.
 
-use std::collections::HashMap;
-
 use backbone::stores::{DeadLetter, DeadLetters, SourceQueue, StoreError};
 
 use crate::outside::{Invocation, unavailable};
-use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE, attribute};
+use crate::receipts_queue::{ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE, attribute};
 use crate::settings::{EVENTS_DLQ_URL, PEER_DLQ_URL, RECEIPTS_DLQ_URL};
+
+const REASON_CODE_ATTRIBUTE: &str = "reasonCode";
+const REASON_ATTRIBUTE: &str = "reason";
+const RECEIVE_COUNT_ATTRIBUTE: &str = "receiveCount";
+const ORIGINAL_MESSAGE_ID_ATTRIBUTE: &str = "originalMessageId";
+const FIRST_SEEN_AT_ATTRIBUTE: &str = "firstSeenAt";
+
+/// What a burial adds to a message. A redrive takes it off again; everything else is the message's own.
+pub(crate) const BURIAL_ATTRIBUTES: [&str; 5] = [
+    REASON_CODE_ATTRIBUTE,
+    REASON_ATTRIBUTE,
+    RECEIVE_COUNT_ATTRIBUTE,
+    ORIGINAL_MESSAGE_ID_ATTRIBUTE,
+    FIRST_SEEN_AT_ATTRIBUTE,
+];
 
 impl DeadLetters for Invocation<'_> {
     async fn bury(&self, letter: &DeadLetter) -> Result<(), StoreError> {
@@ -16,26 +29,23 @@ impl DeadLetters for Invocation<'_> {
             SourceQueue::Peers => PEER_DLQ_URL,
             SourceQueue::Events => EVENTS_DLQ_URL,
         };
+        let burial = [
+            (REASON_CODE_ATTRIBUTE, attribute(letter.reason_code.as_str())),
+            (REASON_ATTRIBUTE, attribute(&letter.reason)),
+            (RECEIVE_COUNT_ATTRIBUTE, attribute(letter.receive_count.to_string())),
+            (ORIGINAL_MESSAGE_ID_ATTRIBUTE, attribute(&letter.original_message_id)),
+            (FIRST_SEEN_AT_ATTRIBUTE, attribute(letter.first_seen_ms.to_string())),
+        ];
         let as_sent = [(VERSION_ATTRIBUTE, &letter.version), (ORIGIN_PROXY_ATTRIBUTE, &letter.origin_proxy)];
-        let as_sent: HashMap<_, _> = as_sent
+        let as_sent =
+            as_sent.into_iter().filter_map(|(name, value)| Some((name, attribute(value.as_deref()?))));
+        let queue_url = self.setting(OPERATION, queue_url)?;
+        let letter = self.message(queue_url, &letter.body, &letter.correlation_id);
+        let letter = burial
             .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), attribute(value.as_deref()?))))
-            .collect();
-        let sending = self
-            .aws
-            .clients
-            .sqs()
-            .send_message()
-            .queue_url(self.setting(OPERATION, queue_url)?)
-            .message_body(&letter.body)
-            .set_message_attributes(Some(as_sent))
-            .message_attributes("reasonCode", attribute(letter.reason_code.as_str()))
-            .message_attributes("reason", attribute(&letter.reason))
-            .message_attributes("receiveCount", attribute(letter.receive_count.to_string()))
-            .message_attributes("originalMessageId", attribute(&letter.original_message_id))
-            .message_attributes("firstSeenAt", attribute(letter.first_seen_ms.to_string()))
-            .message_attributes(CORRELATION_ID_ATTRIBUTE, attribute(&letter.correlation_id))
-            .send();
+            .chain(as_sent)
+            .fold(letter, |letter, (name, value)| letter.message_attributes(name, value));
+        let sending = letter.send();
         self.in_time(OPERATION, async { sending.await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 }

@@ -12,9 +12,7 @@
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use backbone::did::AgentDid;
-use backbone::error_chain::ErrorChain;
 use backbone::id::Id;
 use backbone::limits::DELIVERY_KEPT_AFTER_RETENTION_S;
 use backbone::stores::{DeliveryPage, DeliveryStore, Kept, StoreError, TurnNote};
@@ -95,12 +93,10 @@ impl DeliveryStore for Invocation<'_> {
         };
         let read = read.send();
         let page = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
-        let readable = |item| match stored_delivery(Row { operation: OPERATION, item }) {
-            Ok(stored) => Some(stored),
-            Err(error) => {
-                tracing::error!("passed over a delivery: {}", ErrorChain(&error));
-                None
-            }
+        let readable = |item| {
+            let row = Row { operation: OPERATION, item };
+            let read = stored_delivery(row);
+            read.inspect_err(|error| row.log_unreadable(RECIPIENT, DELIVERY_ID, error)).ok()
         };
         let next = page.last_evaluated_key.as_ref();
         Ok(DeliveryPage {
@@ -129,14 +125,7 @@ impl DeliveryStore for Invocation<'_> {
                 .expression_attribute_values(":pushedTo", text(connection_id)),
             None => write.update_expression("SET attempts = :attempts, nextAt = :nextAt"),
         };
-        self.in_time(OPERATION, async {
-            let Err(error) = write.send().await else { return Ok(()) };
-            match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(unavailable(OPERATION)(error)),
-            }
-        })
-        .await
+        self.update_if(OPERATION, write).await
     }
 
     async fn remove_delivery(&self, seen: &StoredDelivery) -> Result<(), StoreError> {

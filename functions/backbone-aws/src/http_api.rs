@@ -4,6 +4,7 @@
 //! none, and it refuses an event with a header value outside ASCII. Either would let a stranger make an invocation
 //! fail. Here every field may be missing and every text may be anything.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use backbone::error_code::ErrorCode;
@@ -70,14 +71,17 @@ impl HttpEvent {
 
     /// The body, byte for byte. What is marked as base64 and is not stays as it is, and no proof will hold for it.
     #[must_use]
-    pub fn body(&self) -> Vec<u8> {
+    pub fn body(&self) -> Cow<'_, [u8]> {
         let text = self.body.as_deref().unwrap_or_default().as_bytes();
-        if self.is_base64_encoded {
-            STANDARD.decode(text).unwrap_or_else(|_| text.to_vec())
-        } else {
-            text.to_vec()
-        }
+        let decoded = self.is_base64_encoded.then(|| STANDARD.decode(text).ok()).flatten();
+        decoded.map_or(Cow::Borrowed(text), Cow::Owned)
     }
+}
+
+/// The span of all that is done for a request. An error's, so that no level of logging leaves the id out.
+#[must_use]
+pub fn request_span(request_id: &str) -> tracing::Span {
+    tracing::error_span!("request", correlation.id = request_id)
 }
 
 /// Whether a client's own request id is taken over (contract 1.4).
@@ -124,9 +128,10 @@ impl Answer {
         Self::new(code.http_status(), json!({ "error": error }))
     }
 
-    /// The answer with the headers that every answer has.
+    /// The answer with the headers that every answer has. It is logged, within the request's span.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> HttpResponse {
+        tracing::debug!(http.status = self.status, "answered a request");
         let mut headers = BTreeMap::from([
             ("content-type", "application/json".to_owned()),
             ("cache-control", "no-store".to_owned()),
@@ -189,7 +194,7 @@ mod tests {
 
     #[test]
     fn bodies_are_bytes() {
-        let event = |text: &str| serde_json::from_str::<HttpEvent>(text).unwrap().body();
+        let event = |text: &str| serde_json::from_str::<HttpEvent>(text).unwrap().body().into_owned();
         assert_eq!(event(r#"{"body":"\u00e9"}"#), "\u{e9}".as_bytes());
         assert_eq!(event(r#"{"body":"/wA=","isBase64Encoded":true}"#), [255, 0]);
         assert_eq!(event(r#"{"body":"?","isBase64Encoded":true}"#), b"?");

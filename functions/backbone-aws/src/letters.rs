@@ -5,17 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
-    QueueAttributeName, SendMessageBatchRequestEntry,
+    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use backbone::stores::StoreError;
 
+use crate::dead_letters::BURIAL_ATTRIBUTES;
 use crate::outside::{Invocation, unavailable};
-use crate::receipts_queue::attribute;
-
-/// What a burial adds to a message. A redrive takes it off again; everything else is the message's own.
-const BURIAL_ATTRIBUTES: [&str; 5] =
-    ["reasonCode", "reason", "receiveCount", "originalMessageId", "firstSeenAt"];
+use crate::receipts_queue::{attribute, trace_attribute};
 
 /// As many as one call takes.
 pub const LETTERS_AT_ONCE: usize = 10;
@@ -212,12 +208,6 @@ fn mark(done: &mut [bool], id: &str) {
 fn own_attributes(letter: &Letter) -> HashMap<String, aws_sdk_sqs::types::MessageAttributeValue> {
     let own = letter.attributes.iter().filter(|(name, _)| !BURIAL_ATTRIBUTES.contains(&name.as_str()));
     own.map(|(name, value)| (name.clone(), attribute(value))).collect()
-}
-
-fn trace_attribute(trace: &str) -> HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue> {
-    let value = MessageSystemAttributeValue::builder().data_type("String").string_value(trace);
-    let value = value.build().expect("it has a data type, which is all that is required");
-    HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)])
 }
 
 fn letter(message: Message) -> Letter {

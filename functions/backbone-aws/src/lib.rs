@@ -33,6 +33,7 @@ mod receipts_table;
 mod registry;
 mod revocations;
 pub mod settings;
+pub mod sqs_event;
 #[cfg(test)]
 mod stub;
 mod tls;

@@ -23,7 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::outside::system_now_ms;
 use crate::settings::LOG_LEVEL;
 
-/// Starts writing log lines of `service`, which is also the name of its crate. The level is the variable
+/// Starts writing log lines of `service`, a function whose crate has its name. The level is the variable
 /// [`LOG_LEVEL`], `info` if there is none or it is not a level. Does nothing if lines are being written already.
 pub fn start(service: &'static str, env: &impl Fn(&str) -> Option<String>) {
     let level = env(LOG_LEVEL).and_then(|level| level.trim().parse().ok()).unwrap_or(LevelFilter::INFO);
@@ -33,10 +33,11 @@ pub fn start(service: &'static str, env: &impl Fn(&str) -> Option<String>) {
     let _ = tracing_subscriber::registry().with(lines).with(targets(service, level)).try_init();
 }
 
-fn targets(service: &'static str, level: LevelFilter) -> Targets {
+fn targets(service: &str, level: LevelFilter) -> Targets {
+    let own = service.replace('-', "_");
     Targets::new()
         .with_default(LevelFilter::WARN.min(level))
-        .with_targets([("backbone", level), ("backbone_aws", level), (service, level)])
+        .with_targets([("backbone", level), ("backbone_aws", level), (own.as_str(), level)])
         // The span with the request's id. At finer levels it logs whole events.
         .with_target("lambda_runtime", LevelFilter::INFO)
 }
@@ -126,13 +127,17 @@ mod tests {
 
     use super::*;
 
-    /// The lines that `log` writes at `level`.
+    /// The lines that `log` writes at `level` in the function `receipt`.
     fn lines(level: LevelFilter, log: impl FnOnce()) -> Vec<Value> {
+        lines_of("receipt", level, log)
+    }
+
+    fn lines_of(service: &'static str, level: LevelFilter, log: impl FnOnce()) -> Vec<Value> {
         let written = Arc::<Mutex<Vec<u8>>>::default();
         let output = Arc::clone(&written);
         let write = move |line: &[u8]| output.lock().unwrap().extend_from_slice(line);
-        let lines = Lines { service: "receipt", write };
-        let subscriber = tracing_subscriber::registry().with(lines).with(targets("receipt", level));
+        let lines = Lines { service, write };
+        let subscriber = tracing_subscriber::registry().with(lines).with(targets(service, level));
         tracing::subscriber::with_default(subscriber, log);
         let bytes = written.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -190,6 +195,14 @@ mod tests {
             span.in_scope(|| tracing::info!(target: "receipt", "done"));
         });
         assert_eq!((&lines[0]["known"], &lines[0]["later"]), (&Value::from(1), &Value::from("now")));
+    }
+
+    #[test]
+    fn a_function_has_one_name_and_its_crate_writes_lines() {
+        let lines = lines_of("registry-events", LevelFilter::DEBUG, || {
+            tracing::debug!(target: "registry_events::handler", "ours");
+        });
+        assert_eq!((lines.len(), &lines[0]["service"]), (1, &Value::from("registry-events")));
     }
 
     #[test]

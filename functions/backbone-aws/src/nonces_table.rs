@@ -50,9 +50,9 @@ fn access_what(access_hash: &str) -> String {
 
 impl Invocation<'_> {
     /// The hashes of all access tokens of an agent of which a yes is remembered, strongly consistent.
-    pub(crate) async fn accepted_access(&self, agent: &AgentDid) -> Result<Vec<String>, StoreError> {
+    pub(crate) async fn accepted_access(&self, agent: &AgentDid) -> Result<Vec<(String, u64)>, StoreError> {
         const OPERATION: &str = "accepted_access";
-        let mut hashes = Vec::new();
+        let mut accepted = Vec::new();
         let mut after: Option<Item> = None;
         loop {
             let query = self
@@ -63,17 +63,21 @@ impl Invocation<'_> {
                 .expression_attribute_names("#what", WHAT)
                 .expression_attribute_values(":agent", text(agent.as_str()))
                 .expression_attribute_values(":access", text(ACCESS))
-                .projection_expression("agentDid, #what")
+                .projection_expression("agentDid, #what, acceptedAtMs")
                 .consistent_read(true)
                 .set_exclusive_start_key(after.take())
                 .send();
             let page = self.in_time(OPERATION, async { query.await.map_err(unavailable(OPERATION)) }).await?;
             let rows = page.items().iter().map(|item| Row { operation: OPERATION, item });
-            let hash = |row: Row<'_>| Some(row.find_text(WHAT)?.strip_prefix(ACCESS)?.to_owned());
-            hashes.extend(rows.filter_map(hash));
+            let hash = |row: Row<'_>| {
+                let hash = row.find_text(WHAT)?.strip_prefix(ACCESS)?.to_owned();
+                // Of one that cannot be read nobody knows that it is younger than anything.
+                Some((hash, row.find_number(ACCEPTED_AT).unwrap_or_default()))
+            };
+            accepted.extend(rows.filter_map(hash));
             match page.last_evaluated_key {
                 Some(key) => after = Some(key),
-                None => return Ok(hashes),
+                None => return Ok(accepted),
             }
         }
     }

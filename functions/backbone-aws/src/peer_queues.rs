@@ -7,9 +7,7 @@ use backbone::receipt::Receipt;
 use backbone::stores::{PeerQueues, StoreError};
 
 use crate::outside::{Invocation, unavailable};
-use crate::receipts_queue::{
-    CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE, attribute, trace_attribute,
-};
+use crate::receipts_queue::{ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE, attribute, trace_attribute};
 use crate::settings::PROXY_ORIGIN;
 
 /// It is not among those that the environment names.
@@ -29,14 +27,8 @@ impl PeerQueues for Invocation<'_> {
         let queue =
             self.aws.peer_queues.get(peer).ok_or_else(|| unavailable(OPERATION)(NoQueue(peer.clone())))?;
         let sending = self
-            .aws
-            .clients
-            .sqs()
-            .send_message()
-            .queue_url(&queue.url)
-            .message_body(QueueMessage::DeliveryReceipt(receipt.clone()).to_body())
+            .message(&queue.url, QueueMessage::DeliveryReceipt(receipt.clone()).to_body(), correlation_id)
             .message_attributes(VERSION_ATTRIBUTE, attribute(MESSAGE_VERSION))
-            .message_attributes(CORRELATION_ID_ATTRIBUTE, attribute(correlation_id))
             .message_attributes(ORIGIN_PROXY_ATTRIBUTE, attribute(self.setting(OPERATION, PROXY_ORIGIN)?))
             .set_message_system_attributes(self.trace.map(trace_attribute))
             .customize()

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityError;
+use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
@@ -38,6 +39,19 @@ pub(crate) fn trace_attribute(
     HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)])
 }
 
+impl Invocation<'_> {
+    /// A message with what each has that is sent by this code.
+    pub(crate) fn message(
+        &self,
+        queue_url: &str,
+        body: impl Into<String>,
+        correlation_id: &str,
+    ) -> SendMessageFluentBuilder {
+        let sending = self.aws.clients.sqs().send_message().queue_url(queue_url).message_body(body);
+        sending.message_attributes(CORRELATION_ID_ATTRIBUTE, attribute(correlation_id))
+    }
+}
+
 impl ReceiptQueue for Invocation<'_> {
     async fn send(
         &self,
@@ -47,15 +61,9 @@ impl ReceiptQueue for Invocation<'_> {
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "send";
         let sending = self
-            .aws
-            .clients
-            .sqs()
-            .send_message()
-            .queue_url(self.setting(OPERATION, RECEIPTS_QUEUE_URL)?)
-            .message_body(message.to_body())
+            .message(self.setting(OPERATION, RECEIPTS_QUEUE_URL)?, message.to_body(), correlation_id)
             .delay_seconds(seconds(delay_s))
             .message_attributes(VERSION_ATTRIBUTE, attribute(MESSAGE_VERSION))
-            .message_attributes(CORRELATION_ID_ATTRIBUTE, attribute(correlation_id))
             .set_message_system_attributes(self.trace.map(trace_attribute))
             .send();
         self.in_time(OPERATION, async { sending.await.map(drop).map_err(unavailable(OPERATION)) }).await

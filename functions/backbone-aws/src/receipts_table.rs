@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use backbone::did::AgentDid;
-use backbone::error_chain::ErrorChain;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
     DeliveryState, MailboxItem, ReceiptStore, Recorded, StoreError, UnreadableItem, Waiting,
@@ -68,13 +67,12 @@ impl ReceiptStore for Invocation<'_> {
         Ok(DeliveryState {
             connections: rows(connections_table)
                 .filter_map(|row| {
-                    readable(
-                        row.parse(AGENT, AgentDid::parse).and_then(|agent| Ok((agent, connection_row(row)?))),
-                    )
+                    let agent = row.parse(AGENT, AgentDid::parse);
+                    readable(row, AGENT, "", agent.and_then(|agent| Ok((agent, connection_row(row)?))))
                 })
                 .collect(),
             receipts: rows(receipts_table)
-                .filter_map(|row| readable(stored_receipt(row)))
+                .filter_map(|row| readable(row, SENDER, ITEM, stored_receipt(row)))
                 .map(|stored| (stored.receipt.key(), stored))
                 .collect(),
             revoked: agents
@@ -87,7 +85,7 @@ impl ReceiptStore for Invocation<'_> {
                 .filter_map(|pair| {
                     let key = pair_key(pair);
                     let row = rows(trust_table).find(|row| row.find_text(KEY) == Some(&key))?;
-                    Some((pair.clone(), readable(pair_homes(row))?))
+                    Some((pair.clone(), readable(row, "", KEY, pair_homes(row))?))
                 })
                 .collect(),
         })
@@ -132,22 +130,31 @@ impl ReceiptStore for Invocation<'_> {
         self.remove_item("stop_waiting", &receipt.sender, waiting_item_name(receipt)).await
     }
 
+    /// One call, unless the items are so large that DynamoDB gives out fewer of them at once.
     async fn waiting(&self, agent: &AgentDid, limit: usize) -> Result<Vec<MailboxItem>, StoreError> {
         const OPERATION: &str = "waiting";
-        let read = self
-            .dynamodb()
-            .query()
-            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
-            .key_condition_expression("senderAgentDid = :sender AND begins_with(#item, :waiting)")
-            .expression_attribute_names("#item", ITEM)
-            .expression_attribute_values(":sender", text(agent.as_str()))
-            .expression_attribute_values(":waiting", text(WAITING_PREFIX))
-            .consistent_read(true)
-            .scan_index_forward(true)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send();
-        let page = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
-        Ok(page.items.unwrap_or_default().iter().map(mailbox_item).collect())
+        let (mut items, mut after) = (Vec::new(), None);
+        loop {
+            let read = self
+                .dynamodb()
+                .query()
+                .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
+                .key_condition_expression("senderAgentDid = :sender AND begins_with(#item, :waiting)")
+                .expression_attribute_names("#item", ITEM)
+                .expression_attribute_values(":sender", text(agent.as_str()))
+                .expression_attribute_values(":waiting", text(WAITING_PREFIX))
+                .consistent_read(true)
+                .scan_index_forward(true)
+                .limit(i32::try_from(limit - items.len()).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(after)
+                .send();
+            let page = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+            items.extend(page.items.unwrap_or_default().iter().map(mailbox_item));
+            after = page.last_evaluated_key;
+            if after.is_none() || items.len() >= limit {
+                return Ok(items);
+            }
+        }
     }
 
     async fn remove_unreadable(&self, agent: &AgentDid, item: &str) -> Result<(), StoreError> {
@@ -226,7 +233,7 @@ fn mailbox_item(item: &Item) -> MailboxItem {
     match waiting_receipt(row) {
         Ok(waiting) => MailboxItem::Readable(waiting),
         Err(error) => {
-            tracing::error!("an item of a mailbox cannot be read: {}", ErrorChain(&error));
+            row.log_unreadable(SENDER, ITEM, &error);
             // In a fixed order, so that the same item is the same dead letter.
             let attributes: BTreeMap<_, _> = item.iter().collect();
             let name = row.find_text(ITEM).unwrap_or_default().to_owned();
@@ -243,9 +250,9 @@ fn rows_of<'a>(
     found.get(table).into_iter().flatten().map(move |item| Row { operation, item })
 }
 
-/// What was read, or nothing and a line for the operator.
-fn readable<T>(read: Result<T, StoreError>) -> Option<T> {
-    read.inspect_err(|error| tracing::error!("passed over: {}", ErrorChain(error))).ok()
+/// What was read, or nothing and a line for the operator; `agent` and `item` are the attributes that name the row.
+fn readable<T>(row: Row<'_>, agent: &str, item: &str, read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(|error| row.log_unreadable(agent, item, error)).ok()
 }
 
 #[cfg(test)]
@@ -297,6 +304,26 @@ mod tests {
         let bodies = stub.bodies();
         assert_eq!((&bodies[0]["ConsistentRead"], &bodies[0]["Limit"]), (&json!(true), &json!(2)));
         assert_eq!(bodies[1]["Key"]["item"]["S"], "waiting#0#x");
+    }
+
+    #[tokio::test]
+    async fn a_page_that_dynamodb_cuts_short_is_not_the_end_of_a_mailbox() {
+        let item = Waiting { receipt: receipt(None), expires_at_s: 9, correlation_id: None };
+        let key = json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#0#x" } });
+        let page = |more: bool| {
+            let mut page = json!({ "Items": [wire(&waiting_item(&item))], "Count": 1 });
+            if more {
+                page["LastEvaluatedKey"] = key.clone();
+            }
+            Answer::ok(&page)
+        };
+        let stub = Stub::answering([page(true), page(false)]).await;
+        assert_eq!(stub.invocation().waiting(&item.receipt.sender, 3).await.unwrap().len(), 2);
+        let bodies = stub.bodies();
+        assert_eq!((&bodies[1]["Limit"], &bodies[1]["ExclusiveStartKey"]), (&json!(2), &key));
+        let stub = Stub::answering([page(true)]).await;
+        assert_eq!(stub.invocation().waiting(&item.receipt.sender, 1).await.unwrap().len(), 1);
+        assert_eq!(stub.seen().len(), 1, "as many as were asked for");
     }
 
     #[tokio::test]

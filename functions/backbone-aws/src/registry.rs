@@ -8,18 +8,18 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use backbone::did::AgentDid;
+use backbone::home::ProxyOrigin;
 use backbone::id::Id;
+use backbone::limits::{CRL_BYTES_MAX, REGISTRY_ANSWER_BYTES_MAX};
 use backbone::stores::{AccessAnswer, Registry, StoreError};
-use http::Uri;
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 
+use crate::auth_policy::not_an_origin;
 use crate::outside::{Invocation, unavailable};
 use crate::settings::{REGISTRY_URL, Settings, SettingsError};
 use crate::tls::{CaBundle, Trust, connector};
 
-/// Far above any key set, and above a revocation list of some thousand entries.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The longest the registry may be silent.
 const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The longest one attempt may take, its body included. Two of them fit into one operation.
@@ -37,8 +37,8 @@ enum RegistryError {
     Silent,
     #[error("the registry answered {0}")]
     Status(u16),
-    #[error("the registry's answer broke off or is longer than {BODY_BYTES_MAX} bytes")]
-    Body,
+    #[error("the registry's answer broke off or is longer than {bytes_max} bytes")]
+    Body { bytes_max: usize },
     #[error("the registry's answer is not UTF-8")]
     NotText,
     #[error("a request to the registry could not be written")]
@@ -63,11 +63,7 @@ pub(crate) struct RegistryClient {
 impl RegistryClient {
     pub(crate) fn new(settings: &Settings, bundle: Option<CaBundle>) -> Result<Self, SettingsError> {
         let origin = match settings.get(REGISTRY_URL) {
-            Some(url) if is_origin(url) => Some(url.trim_end_matches('/').to_owned()),
-            Some(_) => {
-                let expected = "an origin such as https://registry.example.com";
-                return Err(SettingsError::Unusable { name: REGISTRY_URL, expected });
-            }
+            Some(url) => Some(ProxyOrigin::parse(url).ok_or_else(not_an_origin)?.to_string()),
             None => None,
         };
         Ok(Self { origin, bundle, connector: OnceLock::new() })
@@ -86,15 +82,16 @@ impl RegistryClient {
         &self,
         request: impl Fn() -> Result<HttpRequest, RegistryError> + Send + Sync,
         repeat_5xx: bool,
+        bytes_max: usize,
     ) -> Result<Answer, RegistryError> {
         let mut attempt = 1;
         loop {
-            let exchange = exchange(self.connector(), request()?);
+            let exchange = exchange(self.connector(), request()?, bytes_max);
             let outcome =
                 tokio::time::timeout(ATTEMPT_TIMEOUT, exchange).await.unwrap_or(Err(RegistryError::Silent));
             let may_pass = match &outcome {
                 Ok(answer) => repeat_5xx && answer.status >= 500,
-                Err(RegistryError::Transport(_) | RegistryError::Silent | RegistryError::Body) => true,
+                Err(RegistryError::Transport(_) | RegistryError::Silent | RegistryError::Body { .. }) => true,
                 Err(RegistryError::Status(_) | RegistryError::NotText | RegistryError::Request) => false,
             };
             if !may_pass || attempt == ATTEMPTS_MAX {
@@ -105,21 +102,15 @@ impl RegistryClient {
     }
 }
 
-/// Whether `url` is scheme and authority and no more.
-fn is_origin(url: &str) -> bool {
-    url.parse::<Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            && uri.path() == "/"
-            && uri.query().is_none()
-    })
-}
-
-async fn exchange(connector: &SharedHttpConnector, request: HttpRequest) -> Result<Answer, RegistryError> {
+async fn exchange(
+    connector: &SharedHttpConnector,
+    request: HttpRequest,
+    bytes_max: usize,
+) -> Result<Answer, RegistryError> {
     let response = connector.call(request).await.map_err(RegistryError::Transport)?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
-    let body = body.map_err(|_| RegistryError::Body)?.to_bytes();
+    let body = Limited::new(response.into_body(), bytes_max).collect().await;
+    let body = body.map_err(|_| RegistryError::Body { bytes_max })?.to_bytes();
     let body = String::from_utf8(body.into()).map_err(|_| RegistryError::NotText)?;
     Ok(Answer { status, body })
 }
@@ -143,7 +134,7 @@ fn with_header(request: &mut HttpRequest, name: &'static str, value: &str) -> Re
 impl Registry for Invocation<'_> {
     async fn fetch_keys(&self) -> Result<String, StoreError> {
         const OPERATION: &str = "fetch_keys";
-        let answer = self.get(OPERATION, "/.well-known/claw-keys.json").await?;
+        let answer = self.get(OPERATION, "/.well-known/claw-keys.json", REGISTRY_ANSWER_BYTES_MAX).await?;
         match answer.status {
             200 => Ok(answer.body),
             status => Err(unavailable(OPERATION)(RegistryError::Status(status))),
@@ -152,7 +143,7 @@ impl Registry for Invocation<'_> {
 
     async fn fetch_crl(&self) -> Result<Option<String>, StoreError> {
         const OPERATION: &str = "fetch_crl";
-        let answer = self.get(OPERATION, "/v1/crl").await?;
+        let answer = self.get(OPERATION, "/v1/crl", CRL_BYTES_MAX).await?;
         match answer.status {
             200 => Ok(Some(answer.body)),
             404 => Ok(None),
@@ -177,7 +168,8 @@ impl Registry for Invocation<'_> {
             Ok(request)
         };
         self.in_time(OPERATION, async {
-            let answer = self.aws.registry.ask(request, false).await.map_err(unavailable(OPERATION))?;
+            let answer = self.aws.registry.ask(request, false, REGISTRY_ANSWER_BYTES_MAX).await;
+            let answer = answer.map_err(unavailable(OPERATION))?;
             match answer.status {
                 204 => Ok(AccessAnswer::Accepted),
                 401 => Ok(AccessAnswer::Refused),
@@ -189,11 +181,11 @@ impl Registry for Invocation<'_> {
 }
 
 impl Invocation<'_> {
-    async fn get(&self, operation: &'static str, path: &str) -> Result<Answer, StoreError> {
+    async fn get(&self, operation: &'static str, path: &str, bytes_max: usize) -> Result<Answer, StoreError> {
         let url = format!("{}{path}", self.registry_origin(operation)?);
         let request = || request("GET", &url, SdkBody::empty());
         self.in_time(operation, async {
-            self.aws.registry.ask(request, true).await.map_err(unavailable(operation))
+            self.aws.registry.ask(request, true, bytes_max).await.map_err(unavailable(operation))
         })
         .await
     }
@@ -248,9 +240,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_endless_answer_is_cut_off() {
-        let stub = Stub::answering([http(200, &"x".repeat(BODY_BYTES_MAX + 1))]).await;
-        let error = stub.invocation().fetch_crl().await.unwrap_err();
+        let stub = Stub::answering([http(200, &"x".repeat(REGISTRY_ANSWER_BYTES_MAX + 1))]).await;
+        let error = stub.invocation().fetch_keys().await.unwrap_err();
         assert!(ErrorChain(&error).to_string().contains("longer than 1048576 bytes"));
+        assert!(stub.invocation().fetch_crl().await.is_ok(), "a list may be longer than a key set");
+        let stub = Stub::answering([http(200, &"x".repeat(CRL_BYTES_MAX + 1))]).await;
+        let error = stub.invocation().fetch_crl().await.unwrap_err();
+        assert!(ErrorChain(&error).to_string().contains("longer than 16777216 bytes"));
     }
 
     #[tokio::test]

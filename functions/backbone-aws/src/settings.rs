@@ -84,12 +84,11 @@ pub const INTERNAL_SERVICE_SECRET_SHA256: &str = "INTERNAL_SERVICE_SECRET_SHA256
 const ALWAYS_REQUIRED: [&str; 3] = [AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
 
 /// What has a sensible meaning when it is absent.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 10] = [
     AWS_SESSION_TOKEN,
     AWS_ENDPOINT_URL,
     AWS_CA_BUNDLE,
     ENVIRONMENT,
-    LOG_LEVEL,
     BACKBONE_VERSION,
     INTERNAL_SERVICE_ID,
     INTERNAL_SERVICE_SECRET_SHA256,
@@ -169,7 +168,7 @@ impl Settings {
     }
 
     /// The values of a list; none if there is no such variable.
-    pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
         self.get(name).into_iter().flat_map(|list| list.split(',')).map(str::trim)
     }
 

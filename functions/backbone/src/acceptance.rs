@@ -1,8 +1,10 @@
 //! Taking receipts in and answering look-ups: what `receipt` does, without HTTP around it (contract 1.2 and 1.3).
 
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::auth::{AitError, AuthRefusal, Gatekeeper, ProofError, Purpose, SignedRequest};
+use crate::delivery::settle::bury;
 use crate::error_code::ErrorCode;
 use crate::home::{Home, KnownHomes, ProxyOrigin};
 use crate::intake::{IntakeError, PostedReceipt, parse_look_up};
@@ -185,14 +187,9 @@ async fn bury_homeless<O: DeadLetters + Clock>(
         first_seen_ms: outside.now_ms(),
         correlation_id: correlation_id.to_owned(),
     };
-    outside.bury(&letter).await?;
+    let span = tracing::error_span!("homeless_receipt", proxy.origin = origin.as_str());
+    bury(outside, &letter, tally).instrument(span).await?;
     tally.count(Metric::UnknownOrigin);
-    tally.count(Metric::DeadLettered);
-    tracing::warn!(
-        reason.code = letter.reason_code.as_str(),
-        proxy.origin = origin.as_str(),
-        "a receipt went to the dead-letter queue"
-    );
     Ok(())
 }
 

@@ -21,8 +21,10 @@ use self::access_memory::{AccessOutage, HeldYes};
 pub use self::ait::{Ait, AitError, Envelope, UnverifiedAit};
 use self::ait_memory::{AitMemory, HeldAit};
 pub use self::caller::{Authenticated, Proven};
+pub use self::crl::UnusableCrl;
 use self::encoding::sha256;
 pub use self::issuer::Issuer;
+pub use self::keys::UnusableKeySet;
 pub use self::proof::{ProofError, ProofHeaders, UnverifiedProof, VerifiedProof};
 use self::rate::RateMemory;
 pub use self::refusal::AuthRefusal;
@@ -73,6 +75,30 @@ pub struct SignedRequest<'a> {
     pub access_token: Option<&'a str>,
     /// The body, byte for byte.
     pub body: &'a [u8],
+}
+
+impl<'a> SignedRequest<'a> {
+    /// A request whose headers `header` finds by their names in lower case.
+    pub fn read(
+        method: &'a str,
+        paths: &'a [&'a str],
+        body: &'a [u8],
+        header: impl Fn(&str) -> Option<&'a str>,
+    ) -> Self {
+        Self {
+            method,
+            paths,
+            authorization: header("authorization"),
+            proof: ProofHeaders {
+                timestamp: header("x-claw-timestamp"),
+                nonce: header("x-claw-nonce"),
+                body_hash: header("x-claw-body-sha256"),
+                proof: header("x-claw-proof"),
+            },
+            access_token: header("x-claw-agent-access"),
+            body,
+        }
+    }
 }
 
 /// What the request is for, as far as the chain must know.

@@ -8,6 +8,7 @@ mod one_receipt;
 mod peer;
 mod queued_message;
 pub(crate) mod retry;
+pub(crate) mod settle;
 mod turn;
 mod work;
 
@@ -20,21 +21,20 @@ use tracing::Instrument;
 use self::one_receipt::deliver_states;
 pub use self::queued_message::QueuedMessage;
 use self::retry::{is_last_own_attempt, wait_s};
+use self::settle::{Outcome, note_panic, settle};
 use self::work::{Chain, Work, sort_out, what_to_read};
 use crate::connection::ConnectionRef;
 use crate::error_chain::ErrorChain;
 use crate::home::KnownHomes;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S, PUSHES_AT_ONCE};
-use crate::mailbox::{self, Drained, drain};
+use crate::mailbox::{Drained, drain};
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::QueueMessage;
-use crate::reason_code::ReasonCode;
 use crate::receipt::Receipt;
 use crate::stores::{
     Clock, Closed, ConnectionStore, DeadLetters, DeliveryState, DeliveryStore, Gateway, ReceiptQueue,
     ReceiptStore, StoreError,
 };
-use crate::trail;
 
 /// All that delivering needs from outside.
 pub trait DeliveryOutside:
@@ -64,17 +64,6 @@ pub struct DeliverySettings {
     pub retention_s: u64,
     /// Whose messages from the peer queue are believed.
     pub homes: KnownHomes,
-}
-
-/// What became of one message.
-enum Outcome {
-    Done,
-    /// To be shown again after so many seconds.
-    Retry(u32),
-    Bury {
-        reason_code: ReasonCode,
-        reason: String,
-    },
 }
 
 /// Handles a batch and says, message by message, what the queue is to do.
@@ -123,56 +112,66 @@ impl<O: DeliveryOutside> Courier<'_, O> {
 
     /// Does one thing so that a panic in it stays in it.
     async fn do_alone(&self, work: Work) -> Vec<(usize, Verdict)> {
-        let indices = work.indices();
-        let span = indices.first().map_or_else(tracing::Span::none, |first| self.batch[*first].span());
-        let chain = work.chain();
-        let done = AssertUnwindSafe(self.do_work(work).instrument(span)).catch_unwind().await;
-        if let Ok(verdicts) = done {
+        let (indices, chain) = (work.indices(), work.chain());
+        if let Ok(verdicts) = AssertUnwindSafe(self.do_work(work)).catch_unwind().await {
             return verdicts;
         }
         let mut verdicts = Vec::new();
         for index in indices {
-            self.tally.count(Metric::RecordPanicked);
             let message = &self.batch[index];
-            let outcome = match &chain {
-                Some(Chain::Drain(connection)) => self.drain_again(message, connection).await,
-                Some(Chain::Turn(turn)) => self.take_turn_again(message, turn).await,
-                None => Outcome::Retry(wait_s(message)),
+            let settled = async {
+                note_panic(self.tally);
+                let outcome = match &chain {
+                    Some(Chain::Drain(connection)) => self.drain_again(message, connection).await,
+                    Some(Chain::Turn(turn)) => self.take_turn_again(message, turn).await,
+                    None => Outcome::Retry(wait_s(message)),
+                };
+                settle(self.outside, message, outcome, self.tally).await
             };
-            verdicts.push((index, self.settle(index, outcome).instrument(message.span()).await));
+            verdicts.push((index, settled.instrument(message.span()).await));
         }
         verdicts
     }
 
+    /// Does one thing, all of it within the span of the message that it is about.
     async fn do_work(&self, work: Work) -> Vec<(usize, Verdict)> {
         let outcomes = match work {
             Work::States(states) => match self.state {
                 Ok(state) => self.deliver_believed(state, states).await,
                 Err(error) => {
-                    tracing::warn!("the batch's state could not be read: {}", ErrorChain(error));
-                    states
-                        .into_iter()
-                        .map(|(index, _)| (index, Outcome::Retry(wait_s(&self.batch[index]))))
-                        .collect()
+                    states.into_iter().map(|(index, _)| (index, self.unread(index, error))).collect()
                 }
             },
             Work::Drain(indices, connection) => self.drain(&indices, &connection).await,
-            Work::Close(index, connection) => vec![(index, self.close(index, &connection).await)],
+            Work::Close(index, connection) => {
+                let closed = self.close(index, &connection);
+                vec![(index, closed.instrument(self.batch[index].span()).await)]
+            }
             Work::Decided(index, outcome) => vec![(index, outcome)],
             Work::Turns(turns) => self.take_turns(turns).await,
             Work::Refusal(index, refusal) => {
-                vec![(index, self.or_again(index, self.refuse_delivery(index, &refusal).await))]
+                let refused = self.refuse_delivery(index, &refusal);
+                vec![(index, self.or_again(index, refused).await)]
             }
             Work::Restore(index, delivery) => {
-                vec![(index, self.or_again(index, self.restore_delivery(index, &delivery).await))]
+                let restored = self.restore_delivery(index, &delivery);
+                vec![(index, self.or_again(index, restored).await)]
             }
         };
         let mut verdicts = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes {
-            let span = self.batch[index].span();
-            verdicts.push((index, self.settle(index, outcome).instrument(span).await));
+            verdicts.push((index, settle(self.outside, &self.batch[index], outcome, self.tally).await));
         }
         verdicts
+    }
+
+    /// The state of the batch, of which this message is part, is not known.
+    fn unread(&self, index: usize, error: &StoreError) -> Outcome {
+        let message = &self.batch[index];
+        message
+            .span()
+            .in_scope(|| tracing::warn!("the batch's state could not be read: {}", ErrorChain(error)));
+        Outcome::Retry(wait_s(message))
     }
 
     /// Delivers the states of one receipt, except those that come from a peer who may not say so.
@@ -194,67 +193,48 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         outcomes
     }
 
-    /// Carries an outcome out.
-    async fn settle(&self, index: usize, outcome: Outcome) -> Verdict {
-        let message = &self.batch[index];
-        let after_s = match outcome {
-            Outcome::Done => return Verdict::Done,
-            Outcome::Retry(after_s) => after_s,
-            Outcome::Bury { reason_code, reason } => match self.bury(message, reason_code, reason).await {
-                Ok(()) => return Verdict::Done,
-                Err(error) => {
-                    tracing::error!("a dead letter was not kept: {}", ErrorChain(&error));
-                    wait_s(message)
-                }
-            },
-        };
-        self.tally.count(Metric::RecordRetried);
-        tracing::debug!(step = trail::SHOWN_AGAIN, after_s, "a message goes back to the queue");
-        if let Err(error) = self.outside.show_again(message.queue, &message.receipt_handle, after_s).await {
-            // The queue's own visibility timeout applies instead.
-            tracing::warn!("a record's back-off was not set: {}", ErrorChain(&error));
-        }
-        Verdict::Retry
-    }
-
-    /// Puts a message away for good.
-    async fn bury(
+    /// What handling a message leads to, or the same message again.
+    async fn or_again(
         &self,
-        message: &QueuedMessage,
-        reason_code: ReasonCode,
-        reason: String,
-    ) -> Result<(), StoreError> {
-        let letter = message.dead_letter(message.body.clone(), reason_code, reason);
-        mailbox::bury(self.outside, letter, self.tally).await
-    }
-
-    /// What was done, or the same message again.
-    fn or_again(&self, index: usize, outcome: Result<Outcome, StoreError>) -> Outcome {
+        index: usize,
+        handling: impl Future<Output = Result<Outcome, StoreError>>,
+    ) -> Outcome {
         let message = &self.batch[index];
-        outcome.unwrap_or_else(|error| {
-            tracing::warn!("a message could not be handled: {}", ErrorChain(&error));
-            Outcome::Retry(wait_s(message))
-        })
+        let outcome = async {
+            handling.await.unwrap_or_else(|error| {
+                tracing::warn!("a message could not be handled: {}", ErrorChain(&error));
+                Outcome::Retry(wait_s(message))
+            })
+        };
+        outcome.instrument(message.span()).await
     }
 
     /// Drains on behalf of the first of the messages that ask for it; the others have nothing left to ask for, unless it
     /// has to be tried again.
     async fn drain(&self, indices: &[usize], connection: &ConnectionRef) -> Vec<(usize, Outcome)> {
         let Some((&first, others)) = indices.split_first() else { return Vec::new() };
-        let outcome = self.drain_for(&self.batch[first], connection).await;
+        let message = &self.batch[first];
+        let outcome = self.drain_for(message, connection).instrument(message.span()).await;
         let others = others.iter().map(|index| (*index, Outcome::Done));
         std::iter::once((first, outcome)).chain(others).collect()
     }
 
     async fn drain_for(&self, message: &QueuedMessage, connection: &ConnectionRef) -> Outcome {
         match drain(self.outside, connection, message, self.tally).await {
-            Drained::Finished => Outcome::Done,
-            Drained::After(delay_s) => self.go_on_later(message, connection, delay_s).await,
+            Drained::Finished => {
+                self.tally.count(Metric::DrainFinished);
+                Outcome::Done
+            }
+            Drained::After(delay_s) => {
+                self.tally.count(Metric::DrainContinued);
+                self.go_on_later(message, connection, delay_s).await
+            }
             Drained::NotOpenYet if !is_last_own_attempt(message) => {
                 Outcome::Retry(CONNECTION_OPENING_RETRY_S)
             }
             Drained::NotOpenYet => self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await,
             Drained::Failed(error) => {
+                self.tally.count(Metric::DrainInterrupted);
                 tracing::warn!("a drain was interrupted: {}", ErrorChain(&error));
                 self.drain_again(message, connection).await
             }

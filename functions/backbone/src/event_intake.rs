@@ -6,6 +6,7 @@ use crate::error_chain::ErrorChain;
 use crate::error_code::ErrorCode;
 use crate::limits::{EVENTS_BYTES_MAX, EVENTS_PER_POST_MAX};
 use crate::metrics::{Metric, Tally};
+use crate::queue_message::escape_for_queue;
 use crate::registry_event::{EventDefect, RegistryEvent};
 use crate::stores::{EventQueue, EventSent, StoreError};
 
@@ -120,7 +121,7 @@ impl PostedEvents {
         for (index, event) in events.iter().enumerate() {
             RegistryEvent::read(event, authority).map_err(|defect| EventRefusal::Event { index, defect })?;
         }
-        Ok(Self(events.iter().map(queue_text).collect()))
+        Ok(Self(events.iter().map(|event| escape_for_queue(event.to_string())).collect()))
     }
 
     /// Puts the events on the queue. The answer says so of each.
@@ -147,27 +148,24 @@ impl PostedEvents {
 
 impl EventRefusal {
     /// Counts it and writes it down.
-    pub fn report(&self, correlation_id: &str, tally: &Tally) {
-        let is_stranger = matches!(self, Self::Unauthorized);
-        tally.count(if is_stranger { Metric::EventsUnauthorized } else { Metric::RequestRefused });
-        tracing::warn!(
-            correlation.id = correlation_id,
-            error.code = self.code().as_str(),
-            "refused events: {}",
-            ErrorChain(self)
-        );
+    pub fn report(&self, tally: &Tally) {
+        match self {
+            Self::Unauthorized => tally.count(Metric::EventsUnauthorized),
+            Self::TooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::NoEvents
+            | Self::TooMany { .. }
+            | Self::Event { .. }
+            | Self::QueueUnknown(_)
+            | Self::QueueRefused(_) => tally.refuse(self.code()),
+        }
+        tracing::warn!(error.code = self.code().as_str(), "refused a post of events: {}", ErrorChain(self));
     }
 }
 
 fn statuses(sent: &[EventSent]) -> Vec<Value> {
     let status = |(index, sent): (usize, &EventSent)| json!({ "index": index, "accepted": *sent == EventSent::Durable });
     sent.iter().enumerate().map(status).collect()
-}
-
-/// The event as the queue takes it. SQS refuses the two characters that XML does not know; JSON can write them in
-/// others, and they can only be inside of strings.
-fn queue_text(event: &Value) -> String {
-    event.to_string().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
 #[cfg(test)]
@@ -214,10 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_fails_is_counted_as_such_and_a_stranger_is_not() {
+        let counted = |refusal: &EventRefusal| {
+            let tally = Tally::default();
+            refusal.report(&tally);
+            let kinds = [Metric::DependencyFailed, Metric::RequestRefused, Metric::EventsUnauthorized];
+            kinds.map(|metric| tally.of(metric))
+        };
+        assert_eq!(counted(&EventRefusal::QueueRefused(vec![EventSent::Refused])), [1, 1, 0]);
+        assert_eq!(counted(&EventRefusal::NoEvents), [0, 1, 0]);
+        assert_eq!(counted(&EventRefusal::Unauthorized), [0, 0, 1]);
+    }
+
+    #[test]
     fn what_sqs_would_refuse_is_written_in_other_characters() {
         let mut event = issued();
         event["data"]["agentId"] = json!("\u{fffe}\u{ffff}\u{1}");
-        let text = queue_text(&event);
+        let text = escape_for_queue(event.to_string());
         assert!(!text.contains(['\u{fffe}', '\u{ffff}', '\u{1}']));
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), event);
     }

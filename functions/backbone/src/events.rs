@@ -8,8 +8,10 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
+use tracing::Instrument;
 
 use crate::delivery::retry::wait_s;
+use crate::delivery::settle::{Outcome, note_panic, settle};
 use crate::delivery::{QueuedMessage, Verdict};
 use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
@@ -20,7 +22,6 @@ use crate::limits::{
 };
 use crate::metrics::{Measure, Metric, Tally};
 use crate::queue_message::{DeliveryTurn, QueueMessage};
-use crate::reason_code::ReasonCode;
 use crate::reconcile::{ReconcileOutside, RegistryWatch};
 use crate::registry_event::RegistryEvent;
 use crate::revocation::{Cut, end_session, revoke};
@@ -52,17 +53,6 @@ pub struct QueuedEvent {
     pub sent_ms: u64,
 }
 
-/// What became of one event.
-enum Outcome {
-    Done,
-    /// To be shown again after so many seconds.
-    Retry(u32),
-    Bury {
-        reason_code: ReasonCode,
-        reason: String,
-    },
-}
-
 /// Handles a batch and says, event by event, what the queue is to do.
 ///
 /// It cannot fail as a whole: an event that fails, or panics, does so alone.
@@ -89,50 +79,16 @@ struct Desk<'a, O> {
 impl<O: EventsOutside> Desk<'_, O> {
     /// Handles one event so that a panic in it stays in it.
     async fn handle_alone(&self, event: &QueuedEvent) -> Verdict {
-        let handled = AssertUnwindSafe(self.handle(event)).catch_unwind().await;
-        let outcome = handled.unwrap_or_else(|_| {
-            self.tally.count(Metric::RecordPanicked);
-            Outcome::Retry(wait_s(&event.message))
-        });
-        self.settle(&event.message, outcome).await
-    }
-
-    /// Carries an outcome out.
-    async fn settle(&self, message: &QueuedMessage, outcome: Outcome) -> Verdict {
-        let after_s = match outcome {
-            Outcome::Done => return Verdict::Done,
-            Outcome::Retry(after_s) => after_s,
-            Outcome::Bury { reason_code, reason } => match self.bury(message, reason_code, reason).await {
-                Ok(()) => return Verdict::Done,
-                Err(error) => {
-                    tracing::error!("an event that nobody understands was not kept: {}", ErrorChain(&error));
-                    wait_s(message)
-                }
-            },
+        let message = &event.message;
+        let settled = async {
+            let handled = AssertUnwindSafe(self.handle(event)).catch_unwind().await;
+            let outcome = handled.unwrap_or_else(|_| {
+                note_panic(self.tally);
+                Outcome::Retry(wait_s(message))
+            });
+            settle(self.outside, message, outcome, self.tally).await
         };
-        self.tally.count(Metric::RecordRetried);
-        if let Err(error) = self.outside.show_again(message.queue, &message.receipt_handle, after_s).await {
-            // The queue's own visibility timeout applies instead.
-            tracing::warn!("an event's back-off was not set: {}", ErrorChain(&error));
-        }
-        Verdict::Retry
-    }
-
-    async fn bury(
-        &self,
-        message: &QueuedMessage,
-        reason_code: ReasonCode,
-        reason: String,
-    ) -> Result<(), StoreError> {
-        let letter = message.dead_letter(message.body.clone(), reason_code, reason);
-        self.outside.bury(&letter).await?;
-        self.tally.count(Metric::DeadLettered);
-        tracing::warn!(
-            reason.code = reason_code.as_str(),
-            message.id = message.message_id,
-            "an event went to the dead-letter queue"
-        );
-        Ok(())
+        settled.instrument(message.span()).await
     }
 
     async fn handle(&self, event: &QueuedEvent) -> Outcome {
@@ -157,15 +113,12 @@ impl<O: EventsOutside> Desk<'_, O> {
             }
         };
         let outcome = outcome.unwrap_or_else(|error| {
-            tracing::warn!(
-                message.id = event.message.message_id,
-                "an event was not handled: {}",
-                ErrorChain(&error)
-            );
+            tracing::warn!("an event was not handled: {}", ErrorChain(&error));
             Outcome::Retry(wait_s(&event.message))
         });
         if matches!(outcome, Outcome::Done) {
             self.tally.count(Metric::EventHandled);
+            tracing::debug!("handled an event");
         }
         outcome
     }
@@ -180,7 +133,7 @@ impl<O: EventsOutside> Desk<'_, O> {
     async fn end_session(&self, event: &QueuedEvent, agent: &AgentDid) -> Result<Outcome, StoreError> {
         let first_seen_ms = event.message.first_seen_ms;
         let opened_until_ms = first_seen_ms.saturating_add(SESSION_END_SPREAD_MS);
-        let cut = end_session(self.outside, agent, opened_until_ms, self.tally).await?;
+        let cut = end_session(self.outside, agent, event.sent_ms, opened_until_ms, self.tally).await?;
         let outcome = self.after_cut(event, &cut);
         let passed_ms = self.outside.now_ms().saturating_sub(first_seen_ms);
         let left_ms = (SESSION_END_SPREAD_MS + HANDSHAKE_MS_MAX).saturating_sub(passed_ms);

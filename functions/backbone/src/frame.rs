@@ -81,18 +81,18 @@ impl ServerFrame {
     }
 }
 
-/// The text of the frame that tells the sender of `receipt`.
+/// The text of the frame that tells the sender of `receipt`, whose frame id is `id`.
 ///
 /// Id and `ts` come from the receipt, so that the same state is the same text however often it is pushed.
 #[must_use]
-pub fn receipt_frame_text(receipt: &Receipt) -> String {
+pub fn receipt_frame_text(receipt: &Receipt, id: Id) -> String {
     let frame = ServerFrame::Receipt {
         original_frame_id: receipt.request_id,
         to_agent_did: receipt.recipient.clone(),
         status: receipt.status,
         reason: receipt.reason.clone(),
     };
-    frame.to_text(receipt.frame_id(), receipt.processed_at_ms)
+    frame.to_text(id, receipt.processed_at_ms)
 }
 
 /// The text of the frame that carries `delivery`, the same however often it is pushed.
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_receipt_frame_has_exactly_the_fields_of_the_contract() {
         let receipt = receipt(Status::DeliveredToWebhook, None, 1_775_000_000_000);
-        let frame: Value = serde_json::from_str(&receipt_frame_text(&receipt)).unwrap();
+        let frame: Value = serde_json::from_str(&receipt_frame_text(&receipt, receipt.frame_id())).unwrap();
         let expected = serde_json::json!({
             "v": 1, "type": "receipt", "id": receipt.frame_id(), "ts": "2026-03-31T23:33:20.000Z",
             "originalFrameId": receipt.request_id, "toAgentDid": receipt.recipient,
@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_reason_is_carried() {
-        let text = receipt_frame_text(&receipt(Status::DeadLettered, Some("hook \"rejected\"\n"), 0));
+        let receipt = receipt(Status::DeadLettered, Some("hook \"rejected\"\n"), 0);
+        let text = receipt_frame_text(&receipt, receipt.frame_id());
         let frame: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(frame["reason"], "hook \"rejected\"\n");
     }

@@ -73,12 +73,6 @@ impl PostedReceipt {
         })
     }
 
-    /// The message that this is about.
-    #[must_use]
-    pub const fn request_id(&self) -> Id {
-        self.request_id
-    }
-
     /// Who sent the message that this is about.
     #[must_use]
     pub const fn sender(&self) -> &AgentDid {

@@ -140,14 +140,20 @@ pub const EVENTS_BYTES_MAX: usize = 256 * 1024;
 /// Most events in one POST: as many as SQS takes in one call.
 pub const EVENTS_PER_POST_MAX: usize = 10;
 
+/// Longest answer of the registry that is read. Its key set must fit into a row, of which `DynamoDB` takes 400 KB.
+pub const REGISTRY_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Longest revocation list that is read. An entry has about 210 bytes, each reissue of a token adds one, and the contract
+/// does not say that any is ever taken off: room for about 75,000.
+pub const CRL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Events handled at once in one invocation: a whole batch.
 pub const EVENTS_AT_ONCE: usize = 10;
 /// Entries of a revocation list turned into rows at once.
 pub const REVOCATIONS_AT_ONCE: usize = 10;
 
 /// A handshake that was let in before a session ended has written its row, and its yes of the registry, after this
-/// long: the timeouts of `authorizer` and `connection`, 9 and 10 s, and a second.
-pub const HANDSHAKE_MS_MAX: u64 = 20_000;
-/// Sockets opened so long after an event was first received may be of the session that it ends: the first attempt to
-/// forget that session has ended by then, as no operation takes longer than 8 s.
+/// long: the timeouts that `authorizer` and `connection` may have at most, 10 and 14 s, and a second.
+pub const HANDSHAKE_MS_MAX: u64 = 25_000;
+/// Sockets opened so long after an event was first received may be of the session that it ends: that session is
+/// forgotten by then. If it is forgotten only later, because DynamoDB did not answer, the sockets opened until then are.
 pub const SESSION_END_SPREAD_MS: u64 = 10_000;

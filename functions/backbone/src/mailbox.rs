@@ -19,7 +19,7 @@ use crate::limits::{
 use crate::metrics::{Metric, Tally};
 use crate::reason_code::ReasonCode;
 use crate::receipt::Receipt;
-use crate::stores::{Clock, ConnectionStore, DeadLetter, DeliveryState, Gateway, Push, StoreError};
+use crate::stores::{Clock, ConnectionStore, DeliveryState, Gateway, Push, StoreError};
 
 /// Reason code and reason of a receipt whose frame API Gateway does not carry.
 pub(crate) const FRAME_TOO_LARGE: (ReasonCode, &str) =
@@ -54,9 +54,10 @@ pub(crate) async fn push_receipt<O: Gateway + ConnectionStore + Clock>(
     live: &Live,
     tally: &Tally,
 ) -> Result<Attempt, StoreError> {
-    let (connection, frame) = (live.of(&receipt.sender), receipt_frame_text(receipt));
+    let (connection, frame_id) = (live.of(&receipt.sender), receipt.frame_id());
+    let frame = receipt_frame_text(receipt, frame_id);
     let span = tracing::error_span!("receipt", receipt.id = %receipt.request_id);
-    attempt_push(outside, &connection, receipt.frame_id(), &frame, tally).instrument(span).await
+    attempt_push(outside, &connection, frame_id, &frame, tally).instrument(span).await
 }
 
 /// Pushes one frame to one connection, and forgets the connection if it is gone.
@@ -213,22 +214,6 @@ fn drainable<'a>(
         tally.count(Metric::DrainOutdated);
     }
     current
-}
-
-/// Puts a dead letter away for good.
-pub(crate) async fn bury<O: DeliveryOutside>(
-    outside: &O,
-    letter: DeadLetter,
-    tally: &Tally,
-) -> Result<(), StoreError> {
-    outside.bury(&letter).await?;
-    tally.count(Metric::DeadLettered);
-    tracing::warn!(
-        reason.code = letter.reason_code.as_str(),
-        correlation.id = letter.correlation_id,
-        "a message went to the dead-letter queue"
-    );
-    Ok(())
 }
 
 fn push_failed() -> StoreError {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use strum::VariantArray;
 
 use crate::error_code::ErrorCode;
+use crate::reason_code::ReasonCode;
 
 /// A counted event. The name is the metric's name; the unit is a count unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
@@ -16,7 +17,7 @@ pub enum Metric {
     ReceiptForwarded,
     /// A receipt's sender is at home where this stack has no peer: a dead letter.
     UnknownOrigin,
-    /// A request or a handshake was refused; also counted by its code.
+    /// A request or a handshake was refused; also counted by its code if it has one.
     RequestRefused,
     /// It was refused with 401 or 403: whoever asked is not let in.
     AuthRefused,
@@ -28,18 +29,24 @@ pub enum Metric {
     PushNotOpenYet,
     /// API Gateway answered 410: the connection is gone.
     PushGone,
-    /// API Gateway answered 429, 5xx or nothing.
+    /// API Gateway answered 413, 429, 5xx or nothing.
     PushFailed,
     /// API Gateway answered 403: a permission is missing.
     PushForbidden,
     /// A receipt was put into the mailbox.
     MailboxStored,
-    /// A waiting receipt was pushed by a drain.
+    /// A waiting receipt was pushed.
     MailboxDrained,
     /// A drain dropped a waiting receipt that its row shows as pushed or overtaken.
     MailboxSettled,
     /// A waiting receipt's retention was over before its sender came back: a loss.
     RetentionOver,
+    /// A drain came to its end: nothing more is to be pushed to its connection.
+    DrainFinished,
+    /// A drain goes on by another message: it has done its share, or its connector is in quarantine.
+    DrainContinued,
+    /// A drain was interrupted by a failure, and is tried again.
+    DrainInterrupted,
     /// A drain found that its connection is no longer the current one.
     DrainOutdated,
     /// A receipt repeated the stored state.
@@ -78,7 +85,7 @@ pub enum Metric {
     RecordRetried,
     /// A record panicked.
     RecordPanicked,
-    /// A message went to the dead-letter queue; the reason is its attribute.
+    /// A message went to the dead-letter queue; also counted by its reason.
     DeadLettered,
     /// A socket was accepted.
     Connected,
@@ -149,6 +156,7 @@ pub struct Tally {
     counts: Mutex<BTreeMap<Metric, u64>>,
     measured: Mutex<BTreeMap<Measure, Vec<u64>>>,
     refusals: Mutex<BTreeMap<ErrorCode, u64>>,
+    burials: Mutex<BTreeMap<ReasonCode, u64>>,
 }
 
 impl Tally {
@@ -164,13 +172,24 @@ impl Tally {
 
     /// Counts a refusal, as such, by what kind it is, and by its code.
     pub fn refuse(&self, code: ErrorCode) {
+        self.refuse_with(code.http_status());
+        *locked(&self.refusals).entry(code).or_default() += 1;
+    }
+
+    /// Counts a refusal that has no code, as such and by what kind it is.
+    pub fn refuse_with(&self, http_status: u16) {
         self.count(Metric::RequestRefused);
-        match code.http_status() {
+        match http_status {
             401 | 403 => self.count(Metric::AuthRefused),
             500.. => self.count(Metric::DependencyFailed),
             _ => {}
         }
-        *locked(&self.refusals).entry(code).or_default() += 1;
+    }
+
+    /// Counts a dead letter, as such and by its reason.
+    pub fn bury(&self, reason: ReasonCode) {
+        self.count(Metric::DeadLettered);
+        *locked(&self.burials).entry(reason).or_default() += 1;
     }
 
     /// How often `metric` was counted.
@@ -195,6 +214,12 @@ impl Tally {
     #[must_use]
     pub fn take_refusals(&self) -> Vec<(ErrorCode, u64)> {
         std::mem::take(&mut *locked(&self.refusals)).into_iter().collect()
+    }
+
+    /// The dead letters by reason, leaving none behind.
+    #[must_use]
+    pub fn take_burials(&self) -> Vec<(ReasonCode, u64)> {
+        std::mem::take(&mut *locked(&self.burials)).into_iter().collect()
     }
 }
 

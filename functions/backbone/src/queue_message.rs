@@ -13,7 +13,6 @@ use crate::connection::ConnectionRef;
 use crate::did::AgentDid;
 use crate::id::Id;
 use crate::intake::trimmed_reason;
-use crate::limits::REASON_CHARS_MAX;
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Status};
 use crate::system_delivery::{DeliveryKey, DeliverySource, SystemDelivery};
@@ -183,9 +182,7 @@ impl QueueMessage {
                 ..DeliveryBody::about(RESTORE_DELIVERY, &delivery.recipient, delivery.delivery_id)
             }),
         };
-        let text = text.expect("a message has string keys only");
-        // The two characters that XML, and so SQS, does not know; in JSON they can only be in a string.
-        text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+        escape_for_queue(text.expect("a message has string keys only"))
     }
 
     /// Reads a message's body. `version` is its version attribute; a message without one comes from a producer that
@@ -213,6 +210,14 @@ impl QueueMessage {
     }
 }
 
+/// Writes the two characters that XML, and so SQS, does not know in others; in JSON they can only be in a string.
+pub(crate) fn escape_for_queue(json: String) -> String {
+    if !json.contains(['\u{fffe}', '\u{ffff}']) {
+        return json;
+    }
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+}
+
 fn connection_body(kind: &str, connection: &ConnectionRef) -> serde_json::Result<String> {
     serde_json::to_string(&ConnectionBody {
         kind,
@@ -223,14 +228,12 @@ fn connection_body(kind: &str, connection: &ConnectionRef) -> serde_json::Result
 }
 
 fn parse_receipt(body: &Value) -> Result<Receipt, MessageDefect> {
-    let reason =
-        body.get("reason").and_then(Value::as_str).map(str::trim).filter(|reason| !reason.is_empty());
     Ok(Receipt {
         request_id: field(body, "requestId", Id::parse)?,
         sender: field(body, "senderAgentDid", AgentDid::parse)?,
         recipient: field(body, "recipientAgentDid", AgentDid::parse)?,
         status: field(body, "status", Status::parse)?,
-        reason: reason.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()),
+        reason: reason(body),
         processed_at_ms: field(body, "processedAt", from_iso)?,
     })
 }
@@ -275,8 +278,7 @@ fn parse_turn(body: &Value) -> Result<DeliveryTurn, MessageDefect> {
 }
 
 fn parse_refusal(body: &Value) -> Result<DeliveryRefusal, MessageDefect> {
-    let reason = body.get("reason").and_then(Value::as_str).and_then(trimmed_reason);
-    Ok(DeliveryRefusal { key: parse_delivery_key(body)?, reason })
+    Ok(DeliveryRefusal { key: parse_delivery_key(body)?, reason: reason(body) })
 }
 
 fn parse_delivery(mut body: Value) -> Result<SystemDelivery, MessageDefect> {
@@ -289,6 +291,10 @@ fn parse_delivery(mut body: Value) -> Result<SystemDelivery, MessageDefect> {
         created_at_ms: field(&body, "createdAt", from_iso)?,
         payload: body.get_mut("payload").map(Value::take).ok_or(MessageDefect::InvalidField("payload"))?,
     })
+}
+
+fn reason(body: &Value) -> Option<String> {
+    body.get("reason").and_then(Value::as_str).and_then(trimmed_reason)
 }
 
 fn field<T>(

@@ -6,7 +6,7 @@ use strum::VariantArray;
 
 /// Why a message is a dead letter: its `reasonCode` attribute. What SQS moves there on its own, after too many receives,
 /// has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
 pub enum ReasonCode {
     /// The body is not JSON.
     NotJson,

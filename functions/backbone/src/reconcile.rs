@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::stream::{self, StreamExt};
 
-use crate::auth::crl::{Crl, CrlEntry, UnverifiedCrl};
+use crate::auth::crl::{CrlEntry, UnverifiedCrl};
 use crate::auth::encoding::sha256;
 use crate::auth::keys::KeySet;
 use crate::auth::{Issuer, RegistryUnknown};
@@ -146,8 +146,10 @@ impl RegistryWatch {
         let crl = match outside.fetch_crl().await? {
             Some(body) => {
                 let stored = rows.keys.as_deref().and_then(|body| KeySet::parse(body).ok());
-                let keys = fresh_keys.or(stored.as_ref()).ok_or(RegistryUnknown::Unusable)?;
-                Some(self.verified(&body, keys, now_ms)?)
+                let keys = fresh_keys.or(stored.as_ref());
+                let crl = UnverifiedCrl::parse(&body)?;
+                let kid = crl.kid()?;
+                Some(crl.verify(keys.and_then(|keys| keys.get(&kid)), &self.issuer, now_ms / 1_000)?)
             }
             None => None,
         };
@@ -160,18 +162,11 @@ impl RegistryWatch {
         let snapshot = CrlSnapshot { fetched_at_ms: now_ms, issued_at_s, count: entries.len(), hash };
         Ok(outside.keep_crl_snapshot(&snapshot).await?)
     }
-
-    fn verified(&self, body: &str, keys: &KeySet, now_ms: u64) -> Result<Crl, RegistryUnknown> {
-        let crl = UnverifiedCrl::parse(body).map_err(|_| RegistryUnknown::Unusable)?;
-        let kid = crl.kid().map_err(|_| RegistryUnknown::Unusable)?;
-        let key = keys.get(&kid).ok_or(RegistryUnknown::Unusable)?;
-        crl.verify(&key, &self.issuer, now_ms / 1_000).map_err(|_| RegistryUnknown::Unusable)
-    }
 }
 
 async fn renew_keys<O: ReconcileOutside>(outside: &O, now_ms: u64) -> Result<KeySet, RegistryUnknown> {
     let body = outside.fetch_keys().await?;
-    let keys = KeySet::parse(&body).map_err(|_| RegistryUnknown::Unusable)?;
+    let keys = KeySet::parse(&body)?;
     outside.keep_keys(&body, now_ms).await?;
     Ok(keys)
 }
@@ -199,11 +194,21 @@ async fn apply<O: ReconcileOutside>(
     let applied = outside.revoked_tokens(&jtis).await?;
     let new: Vec<_> = entries.iter().filter(|entry| !applied.contains(&entry.jti)).cloned().collect();
     let steps: Vec<_> = stream::iter(new)
-        .map(|entry| apply_one(outside, entry, tally))
+        .map(async |entry| {
+            let agent = entry.agent.clone();
+            told_of(&agent, apply_one(outside, entry, tally).await)
+        })
         .buffer_unordered(REVOCATIONS_AT_ONCE)
         .collect()
         .await;
     steps.into_iter().fold(Ok(()), Result::and)
+}
+
+/// Names the agent of a step that failed: of several, only the first failure is passed on.
+fn told_of(agent: &AgentDid, step: Result<(), StoreError>) -> Result<(), StoreError> {
+    step.inspect_err(|error| {
+        tracing::warn!(agent.did = %agent, "a revocation was not carried out: {}", ErrorChain(error));
+    })
 }
 
 /// The agent's row first, the token's after it; then the socket, which the look at the connections would cut as well.
@@ -245,7 +250,7 @@ async fn look_at_connections<O: ReconcileOutside>(
         };
         for agent in revoked {
             // One socket that cannot be closed leaves the others to be cut.
-            outcome = outcome.and(cut_found(outside, &agent, tally).await);
+            outcome = outcome.and(told_of(&agent, cut_found(outside, &agent, tally).await));
         }
         match next {
             Some(next) => after = Some(next),
@@ -340,7 +345,7 @@ mod tests {
         let cut_short = conclude(Err(ReconcileError::Connections(late)), &tally);
         assert_eq!(both(conclude(Ok(()), &tally), cut_short).unwrap(), Extent::CutShort);
         assert_eq!(both(conclude(Ok(()), &tally), conclude(Ok(()), &tally)).unwrap(), Extent::Whole);
-        let failed = conclude(Err(ReconcileError::Crl(RegistryUnknown::Unusable)), &tally);
+        let failed = conclude(Err(ReconcileError::Crl(RegistryUnknown::FailedRecently)), &tally);
         assert!(both(Ok(Extent::CutShort), failed).is_err());
         assert_eq!((tally.of(Metric::ReconcileCutShort), tally.of(Metric::ReconcileFailed)), (1, 1));
     }

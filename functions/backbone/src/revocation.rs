@@ -36,8 +36,9 @@ where
     cut(outside, agent, u64::MAX, tally).await
 }
 
-/// Ends a session: its agent must authenticate with the registry again, and may. Sockets that were opened later than
-/// `opened_until_ms` (milliseconds since the Unix epoch) are of another session.
+/// Ends a session that was over at `ended_at_ms`: its agent must authenticate with the registry again, and may. Sockets
+/// that were opened later than `opened_until_ms` are of another session, unless a yes from before the end was still
+/// there: then any may have been opened on that. Both are in milliseconds since the Unix epoch.
 ///
 /// # Errors
 ///
@@ -45,14 +46,22 @@ where
 pub async fn end_session<O>(
     outside: &O,
     agent: &AgentDid,
+    ended_at_ms: u64,
     opened_until_ms: u64,
     tally: &Tally,
 ) -> Result<Cut, StoreError>
 where
     O: TrustChanges + ConnectionStore + Gateway + Clock,
 {
-    outside.forget_sessions(agent).await?;
-    cut(outside, agent, opened_until_ms, tally).await
+    let oldest_yes_ms = outside.forget_sessions(agent).await?;
+    let until_ms = suspect_until_ms(oldest_yes_ms, ended_at_ms, opened_until_ms, outside.now_ms());
+    cut(outside, agent, until_ms, tally).await
+}
+
+/// Until when sockets may have been opened in a session that has ended.
+fn suspect_until_ms(oldest_yes_ms: Option<u64>, ended_at_ms: u64, opened_until_ms: u64, now_ms: u64) -> u64 {
+    let had_old_yes = oldest_yes_ms.is_some_and(|yes_ms| yes_ms < ended_at_ms);
+    if had_old_yes { opened_until_ms.max(now_ms) } else { opened_until_ms }
 }
 
 /// Closes an agent's socket if it was opened by `opened_until_ms`, whatever its lease, and forgets it.
@@ -86,4 +95,20 @@ where
     }
     outside.clear_connection(agent, &live.connection_id).await?;
     Ok(Cut::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_long_as_an_old_yes_stands_any_socket_may_be_of_the_old_session() {
+        let (ended_ms, until_ms, now_ms) = (1_000, 11_000, 41_000);
+        for (oldest_yes_ms, expected_ms) in
+            [(None, until_ms), (Some(ended_ms), until_ms), (Some(ended_ms - 1), now_ms), (Some(0), now_ms)]
+        {
+            assert_eq!(suspect_until_ms(oldest_yes_ms, ended_ms, until_ms, now_ms), expected_ms);
+        }
+        assert_eq!(suspect_until_ms(Some(0), ended_ms, until_ms, 2_000), until_ms);
+    }
 }

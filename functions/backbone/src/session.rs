@@ -58,8 +58,8 @@ impl ConnectRefusal {
 ///
 /// # Errors
 ///
-/// A [`ConnectRefusal`]; the row does not name the newcomer then, unless the store failed in clearing it, in which
-/// case the next 410 does.
+/// A [`ConnectRefusal`]; the row does not name the newcomer then, unless the store did not answer when it was claimed or
+/// cleared, in which case the next 410 clears it.
 pub async fn connect<O>(
     outside: &O,
     newcomer: &ConnectionRef,
@@ -104,9 +104,15 @@ async fn claim<O: ConnectionStore>(
             }
         };
         let lease_expires_at_ms = newcomer.connected_at_ms.saturating_add(lease_ms);
-        match outside.claim_connection(newcomer, lease_expires_at_ms, &history, &row).await? {
-            Claimed::Claimed => return Ok(displaced),
-            Claimed::Changed => {}
+        match outside.claim_connection(newcomer, lease_expires_at_ms, &history, &row).await {
+            Ok(Claimed::Claimed) => return Ok(displaced),
+            Ok(Claimed::Changed) => {}
+            // It may have been written all the same, and then nobody else would close the displaced socket.
+            Err(error) => {
+                let live = outside.connection(&newcomer.agent).await?.live;
+                let is_ours = live.is_some_and(|live| live.connection_id == newcomer.connection_id);
+                return if is_ours { Ok(displaced) } else { Err(error.into()) };
+            }
         }
     }
     Err(ConnectRefusal::Outrun)

@@ -5,7 +5,7 @@
 
 use backbone::connection::ConnectionRef;
 use backbone::error_chain::ErrorChain;
-use backbone::metrics::{Metric, Tally};
+use backbone::metrics::Tally;
 use backbone::session::{answer_enqueue, answer_heartbeat, connect, disconnect, take_frame};
 use backbone::stores::{Clock, ConnectionStore, DeliveryStore, Gateway, ReceiptQueue, TrustStore};
 use backbone_aws::settings::{CONNECTION_LEASE_SECONDS, Settings, SettingsError};
@@ -65,7 +65,11 @@ impl ConnectionFunction {
             (Route::Connect, Some(newcomer)) => {
                 self.connect(outside, &newcomer, event.correlation_id(), tally).await
             }
-            (Route::Connect, None) => RouteAnswer::status(401),
+            (Route::Connect, None) => {
+                tally.refuse_with(401);
+                tracing::warn!("refused a socket: its event does not say what the authorizer has found out");
+                RouteAnswer::status(401)
+            }
             (Route::Disconnect, Some(connection)) => {
                 if let Err(error) = disconnect(outside, &connection).await {
                     tracing::warn!("a closed socket was not forgotten: {}", ErrorChain(&error));
@@ -96,7 +100,7 @@ impl ConnectionFunction {
         match connect(outside, newcomer, self.lease_ms, correlation_id, tally).await {
             Ok(()) => RouteAnswer::status(200),
             Err(refusal) => {
-                tally.count(Metric::RequestRefused);
+                tally.refuse_with(refusal.http_status());
                 tracing::warn!(agent.did = %newcomer.agent, "refused a socket: {}", ErrorChain(&refusal));
                 RouteAnswer::status(refusal.http_status())
             }

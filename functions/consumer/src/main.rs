@@ -1,8 +1,8 @@
 //! The `consumer` function. Wiring only.
 
-use aws_lambda_events::sqs::SqsBatchResponse;
 use backbone::metrics::Tally;
 use backbone_aws::settings::Settings;
+use backbone_aws::sqs_event::BatchResponse;
 use backbone_aws::{Aws, log};
 use consumer::handler::{self, ConsumerSettings};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -23,7 +23,7 @@ async fn handle(
     aws: &Aws,
     settings: &ConsumerSettings,
     event: LambdaEvent<Box<RawValue>>,
-) -> Result<SqsBatchResponse, Error> {
+) -> Result<BatchResponse, Error> {
     let LambdaEvent { payload, context } = event;
     // The runtime would note the path to every field, in case that one cannot be read: a third of the reading.
     let batch = serde_json::from_str(payload.get())?;

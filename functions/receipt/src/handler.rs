@@ -1,7 +1,7 @@
 //! HTTP in, HTTP out; what lies between is [`backbone::acceptance`].
 
 use backbone::acceptance::{Refusal, accept, look_up};
-use backbone::auth::{AuthRefusal, Gatekeeper, ProofHeaders, SignedRequest};
+use backbone::auth::{AuthRefusal, Gatekeeper, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
 use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
@@ -17,7 +17,7 @@ use backbone::stores::{
 use backbone::timestamp::to_iso;
 use backbone_aws::auth_policy::auth_policy;
 use backbone_aws::front_door::front_door;
-use backbone_aws::http_api::{Answer, HttpEvent, HttpResponse};
+use backbone_aws::http_api::{Answer, HttpEvent, HttpResponse, request_span};
 use backbone_aws::peers::known_homes;
 use backbone_aws::settings::{BACKBONE_VERSION, Settings, SettingsError};
 use serde_json::json;
@@ -85,10 +85,9 @@ impl ReceiptFunction {
         tally: &Tally,
     ) -> HttpResponse {
         let request_id = event.request_id(invocation_id);
-        // An error's span, so that no level of logging leaves the id out.
-        let span = tracing::error_span!("request", correlation.id = request_id);
-        let answer = self.answer(outside, event, request_id, tally).instrument(span).await;
-        answer.into_response(request_id)
+        let answered =
+            async { self.answer(outside, event, request_id, tally).await.into_response(request_id) };
+        answered.instrument(request_span(request_id)).await
     }
 
     async fn answer<O: Outside>(
@@ -98,7 +97,7 @@ impl ReceiptFunction {
         request_id: &str,
         tally: &Tally,
     ) -> Answer {
-        let answer = match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
+        match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
             // Also for those who look behind the front door: it tells nothing that is not for everybody.
             ("GET", HEALTH_PATH) => self.health(outside.now_ms()),
             _ if !self.front_door.admits(event.header(ORIGIN_HEADER)) => {
@@ -108,9 +107,7 @@ impl ReceiptFunction {
                 self.receipts(outside, event, method, request_id, tally).await
             }
             _ => Answer::error(ErrorCode::NotFound, None, request_id),
-        };
-        tracing::debug!(http.status = answer.status, "answered a request");
-        answer
+        }
     }
 
     async fn receipts<O: Outside>(
@@ -123,19 +120,8 @@ impl ReceiptFunction {
     ) -> Answer {
         let path = event.path_and_query();
         let body = event.body();
-        let request = SignedRequest {
-            method,
-            paths: &[&path],
-            authorization: event.header("authorization"),
-            proof: ProofHeaders {
-                timestamp: event.header("x-claw-timestamp"),
-                nonce: event.header("x-claw-nonce"),
-                body_hash: event.header("x-claw-body-sha256"),
-                proof: event.header("x-claw-proof"),
-            },
-            access_token: event.header("x-claw-agent-access"),
-            body: &body,
-        };
+        let paths = [path.as_str()];
+        let request = SignedRequest::read(method, &paths, &body, |name| event.header(name));
         let answer = if method == "POST" {
             accept(&self.gatekeeper, &self.homes, outside, &request, request_id, tally)
                 .await

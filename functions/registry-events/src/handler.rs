@@ -1,8 +1,6 @@
 //! Events, requests and the schedule in, answers out; what lies between is [`backbone::events`],
 //! [`backbone::event_intake`] and [`backbone::reconcile`].
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use backbone::delivery::{QueuedMessage, Verdict};
 use backbone::error_code::ErrorCode;
 use backbone::event_intake::{EventRefusal, PostedEvents};
 use backbone::events::{EventSettings, EventsOutside, QueuedEvent, handle_events};
@@ -11,11 +9,13 @@ use backbone::metrics::Tally;
 use backbone::reconcile::{ReconcileError, RegistryWatch};
 use backbone::stores::{EventQueue, SourceQueue};
 use backbone_aws::auth_policy::issuer;
-use backbone_aws::http_api::{Answer, HttpEvent, HttpResponse};
+use backbone_aws::http_api::{Answer, HttpEvent, HttpResponse, request_span};
 use backbone_aws::settings::{
     INTERNAL_SERVICE_ID, INTERNAL_SERVICE_SECRET_SHA256, RECEIPT_RETENTION_SECONDS, Settings, SettingsError,
 };
+use backbone_aws::sqs_event::{BatchResponse, SqsEvent, SqsMessage, respond};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::trigger::Trigger;
 
@@ -72,22 +72,10 @@ impl RegistryEventsFunction {
         }
     }
 
-    async fn events<O: Outside>(&self, outside: &O, event: SqsEvent, tally: &Tally) -> SqsBatchResponse {
+    async fn events<O: Outside>(&self, outside: &O, event: SqsEvent, tally: &Tally) -> BatchResponse {
         let batch: Vec<QueuedEvent> = event.records.into_iter().map(queued_event).collect();
         let verdicts = handle_events(outside, &self.watch, self.settings, &batch, tally).await;
-        let mut response = SqsBatchResponse::default();
-        for (event, verdict) in batch.iter().zip(verdicts) {
-            match verdict {
-                Verdict::Done => {}
-                Verdict::Retry => response.add_failure(event.message.message_id.clone()),
-            }
-        }
-        tracing::debug!(
-            batch.size = batch.len(),
-            batch.retried = response.batch_item_failures.len(),
-            "handled events"
-        );
-        response
+        respond(batch.iter().map(|event| &event.message), &verdicts)
     }
 
     async fn request<O: Outside>(
@@ -98,18 +86,20 @@ impl RegistryEventsFunction {
         tally: &Tally,
     ) -> HttpResponse {
         let request_id = event.request_id(invocation_id);
-        let answer = match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
-            ("POST", EVENTS_PATH) => match self.take(outside, event, request_id, tally).await {
-                Ok(body) => Answer::new(202, body),
-                Err(refusal) => {
-                    refusal.report(request_id, tally);
-                    Answer::error(refusal.code(), refusal.details(), request_id)
-                }
-            },
-            _ => Answer::error(ErrorCode::NotFound, None, request_id),
+        let answered = async {
+            let answer = match (event.request_context.http.method.as_str(), event.raw_path.as_str()) {
+                ("POST", EVENTS_PATH) => match self.take(outside, event, request_id, tally).await {
+                    Ok(body) => Answer::new(202, body),
+                    Err(refusal) => {
+                        refusal.report(tally);
+                        Answer::error(refusal.code(), refusal.details(), request_id)
+                    }
+                },
+                _ => Answer::error(ErrorCode::NotFound, None, request_id),
+            };
+            answer.into_response(request_id)
         };
-        tracing::debug!(correlation.id = request_id, http.status = answer.status, "answered a request");
-        answer.into_response(request_id)
+        answered.instrument(request_span(request_id)).await
     }
 
     async fn take<O: Outside>(
@@ -144,42 +134,12 @@ fn internal_service(settings: &Settings) -> Result<Option<InternalService>, Sett
 }
 
 fn queued_event(message: SqsMessage) -> QueuedEvent {
-    let number = |name: &str| message.attributes.get(name).and_then(|text| text.parse().ok());
-    let sent_ms = number("SentTimestamp").unwrap_or_default();
-    let correlation_id = message.message_attributes.get("correlationId");
-    QueuedEvent {
-        sent_ms,
-        message: QueuedMessage {
-            queue: SourceQueue::Events,
-            origin_proxy: None,
-            receive_count: number("ApproximateReceiveCount")
-                .and_then(|count| count.try_into().ok())
-                .unwrap_or(1),
-            first_seen_ms: number("ApproximateFirstReceiveTimestamp").unwrap_or(sent_ms),
-            version: None,
-            correlation_id: correlation_id.and_then(|attribute| attribute.string_value.clone()),
-            // Lambda takes an unknown id to mean the whole batch, which shows too much again and loses nothing.
-            message_id: message.message_id.unwrap_or_default(),
-            receipt_handle: message.receipt_handle.unwrap_or_default(),
-            body: message.body.unwrap_or_default(),
-        },
-    }
+    QueuedEvent { sent_ms: message.sent_ms(), message: message.of(SourceQueue::Events) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_event_brings_its_history() {
-        let message = json!({
-            "messageId": "m", "receiptHandle": "h", "body": "b",
-            "attributes": { "ApproximateReceiveCount": "3", "SentTimestamp": "5",
-                "ApproximateFirstReceiveTimestamp": "7" },
-        });
-        let event = queued_event(serde_json::from_value(message).unwrap());
-        assert_eq!((event.sent_ms, event.message.first_seen_ms, event.message.receive_count), (5, 7, 3));
-    }
 
     const HASH: &str = "dc8331bcb2283e89d275a1c2fe66f7bf5ac3163ec1967f149dd7e27906365f0c";
 

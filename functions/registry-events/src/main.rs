@@ -13,7 +13,7 @@ const SERVICE: &str = "registry-events";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let env = |name: &str| std::env::var(name).ok();
-    log::start("registry_events", &env);
+    log::start(SERVICE, &env);
     let aws = Aws::new(Settings::from_env(&env, &registry_events::SETTINGS)?)?;
     let function = RegistryEventsFunction::from_settings(aws.settings())?;
     run(service_fn(|event| handle(&aws, &function, event))).await

@@ -1,7 +1,7 @@
 //! What has set the function off, told by the event's shape.
 
-use aws_lambda_events::sqs::SqsEvent;
 use backbone_aws::http_api::HttpEvent;
+use backbone_aws::sqs_event::SqsEvent;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 

@@ -53,7 +53,7 @@ impl TrustChanges for Invocation {
         .await
     }
 
-    async fn forget_sessions(&self, agent: &AgentDid) -> Result<(), StoreError> {
+    async fn forget_sessions(&self, agent: &AgentDid) -> Result<Option<u64>, StoreError> {
         unreachable!("no simulated event ends a session: {agent}")
     }
 

@@ -11,10 +11,10 @@ use super::encoding::decode_array;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeySet(HashMap<String, VerifyingKey>);
 
-/// The registry's answer is not a usable key set.
+/// The registry's answer is not a usable key set: an entry is invalid, or none is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the registry's key set is not usable")]
-pub(crate) struct UnusableKeySet;
+#[error("the registry's key set is not usable: it cannot be read, or has no active key")]
+pub struct UnusableKeySet;
 
 #[derive(Deserialize)]
 struct Answer {

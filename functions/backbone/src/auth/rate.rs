@@ -50,7 +50,8 @@ impl RateMemory {
         let now_ms = outside.now_ms();
         let minute = now_ms / MINUTE_MS;
         let mut count = self.add_one(agent, minute);
-        if count.unreported >= RATE_REPORT_EVERY {
+        // A report that failed is made with the next ones, and not again by everybody who comes before those.
+        if count.unreported.is_multiple_of(RATE_REPORT_EVERY) {
             match outside.add_requests(agent, minute, count.unreported).await {
                 Ok(shared) => count = self.reported(agent, minute, shared, count.unreported),
                 Err(error) => {
@@ -89,5 +90,69 @@ impl RateMemory {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::stores::{NonceClaim, StoreError};
+
+    /// A shared count that fails `failures` times.
+    struct Outside {
+        failures: u32,
+        asked: AtomicU32,
+    }
+
+    impl Clock for Outside {
+        fn now_ms(&self) -> u64 {
+            MINUTE_MS
+        }
+
+        fn time_left_ms(&self) -> u64 {
+            u64::MAX
+        }
+    }
+
+    impl NonceStore for Outside {
+        async fn claim_nonce(&self, _: &AgentDid, _: &str, _: u64) -> Result<NonceClaim, StoreError> {
+            unreachable!("no nonce is claimed")
+        }
+
+        async fn remember_access(&self, _: &AgentDid, _: &str, _: u64) -> Result<(), StoreError> {
+            unreachable!("nothing is to be remembered")
+        }
+
+        async fn forget_access(&self, _: &AgentDid, _: &str) -> Result<(), StoreError> {
+            unreachable!("nothing is to be forgotten")
+        }
+
+        async fn add_requests(&self, _: &AgentDid, _: u64, requests: u32) -> Result<u32, StoreError> {
+            let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+            if asked < self.failures {
+                return Err(StoreError::OutOfTime { operation: "add_requests" });
+            }
+            Ok(requests)
+        }
+    }
+
+    #[test]
+    fn a_count_that_fails_is_not_made_again_by_each_request() {
+        let (memory, tally) = (RateMemory::default(), Tally::default());
+        let outside = Outside { failures: 1, asked: AtomicU32::new(0) };
+        let agent = AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").unwrap();
+        let count = || memory.count(&outside, &agent, 25, &tally).now_or_never().unwrap();
+        for (requests, asked, failed) in [(19, 1, 1), (1, 2, 1), (5, 2, 1)] {
+            assert!((0..requests).all(|_| count().is_ok()));
+            assert_eq!(
+                (outside.asked.load(Ordering::Relaxed), tally.of(Metric::RateCountFailed)),
+                (asked, failed)
+            );
+        }
+        assert!(count().is_err(), "what was not reported at once counts all the same");
     }
 }

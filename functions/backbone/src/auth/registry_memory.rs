@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ed25519_dalek::VerifyingKey;
 
 use super::StaleBehavior;
-use super::crl::UnverifiedCrl;
+use super::crl::{UnusableCrl, UnverifiedCrl};
 use super::issuer::Issuer;
-use super::keys::KeySet;
+use super::keys::{KeySet, UnusableKeySet};
 use crate::error_chain::ErrorChain;
 use crate::id::Id;
 use crate::limits::{
@@ -26,9 +26,12 @@ pub enum RegistryUnknown {
     /// Neither the rows nor the registry could be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The registry answered something else than the contract says.
-    #[error("the registry's answer is not usable")]
-    Unusable,
+    /// The registry answered with something else than the contract's key set.
+    #[error(transparent)]
+    Keys(#[from] UnusableKeySet),
+    /// It answered with something else than the contract's revocation list, or with one that does not hold.
+    #[error(transparent)]
+    Crl(#[from] UnusableCrl),
     /// It failed less than a minute ago, and is not asked again yet.
     #[error("the registry failed a short while ago")]
     FailedRecently,
@@ -71,6 +74,14 @@ pub struct RegistryAges {
     pub crl_ms: Option<u64>,
 }
 
+impl State {
+    /// Whether there is a key named `kid` among keys that need not be renewed.
+    fn has_fresh_key(&self, kid: &str, now_ms: u64) -> bool {
+        let fresh = self.keys.as_ref().filter(|keys| age_ms(keys, now_ms) < KEYS_REFRESH_MS);
+        fresh.is_some_and(|keys| keys.value.get(kid).is_some())
+    }
+}
+
 impl RegistryMemory {
     /// The active key named `kid`, `None` if the registry has none of that name.
     pub(super) async fn key<O: TrustStore + Registry + Clock>(
@@ -84,13 +95,12 @@ impl RegistryMemory {
         if is_due(self.state().rows_read_at_ms, SNAPSHOT_MEMORY_MS, now_ms) {
             self.read_rows(outside, now_ms, tally).await?;
         }
-        let known = self.state().keys.as_ref().and_then(|keys| keys.value.get(kid));
-        let fresh = self.state().keys.as_ref().is_some_and(|keys| age_ms(keys, now_ms) < KEYS_REFRESH_MS);
-        if !fresh || known.is_none() {
+        if !self.state().has_fresh_key(kid, now_ms) {
             self.renew_keys(outside, kid, now_ms, tally).await?;
         }
-        let keys = self.state().keys.clone().ok_or(RegistryUnknown::FailedRecently)?;
-        let age_ms = age_ms(&keys, now_ms);
+        let state = self.state();
+        let keys = state.keys.as_ref().ok_or(RegistryUnknown::FailedRecently)?;
+        let age_ms = age_ms(keys, now_ms);
         if stale == StaleBehavior::FailClosed && age_ms > KEYS_AGE_MS_MAX {
             return Err(RegistryUnknown::TooOld { age_ms: Some(age_ms) });
         }
@@ -175,15 +185,13 @@ impl RegistryMemory {
         }
         if self.state().rows_read_at_ms != Some(now_ms) {
             self.read_rows(outside, now_ms, tally).await?;
-            let state = self.state();
-            let fresh = state.keys.as_ref().filter(|keys| age_ms(keys, now_ms) < KEYS_REFRESH_MS);
-            if fresh.is_some_and(|keys| keys.value.get(kid).is_some()) {
+            if self.state().has_fresh_key(kid, now_ms) {
                 return Ok(());
             }
         }
         self.state().keys_asked_at_ms = Some(now_ms);
         let answer = match outside.fetch_keys().await {
-            Ok(body) => KeySet::parse(&body).map_err(|_| RegistryUnknown::Unusable),
+            Ok(body) => KeySet::parse(&body).map_err(RegistryUnknown::from),
             Err(error) => Err(error.into()),
         };
         match answer {
@@ -233,10 +241,9 @@ impl RegistryMemory {
     ) -> Result<HashSet<Id>, RegistryUnknown> {
         // The registry answers 404 while nothing is revoked: an empty list, not a missing one.
         let Some(body) = outside.fetch_crl().await? else { return Ok(HashSet::new()) };
-        let crl = UnverifiedCrl::parse(&body).map_err(|_| RegistryUnknown::Unusable)?;
-        let kid = crl.kid().map_err(|_| RegistryUnknown::Unusable)?;
-        let key = self.key(outside, &kid, stale, tally).await?.ok_or(RegistryUnknown::Unusable)?;
-        let crl = crl.verify(&key, issuer, now_ms / 1_000).map_err(|_| RegistryUnknown::Unusable)?;
+        let crl = UnverifiedCrl::parse(&body)?;
+        let key = self.key(outside, &crl.kid()?, stale, tally).await?;
+        let crl = crl.verify(key, issuer, now_ms / 1_000)?;
         Ok(crl.entries.into_iter().map(|entry| entry.jti).collect())
     }
 

@@ -4,10 +4,11 @@
 //! whatever dies in between leaves a message behind, and a message that its row does not wait for ends there.
 
 use crate::connection::Live;
+use crate::delivery::settle::bury;
 use crate::delivery::{DeliveryOutside, QueuedMessage};
 use crate::error_chain::ErrorChain;
 use crate::frame::deliver_frame_text;
-use crate::mailbox::{Attempt, attempt_push, bury};
+use crate::mailbox::{Attempt, attempt_push};
 use crate::metrics::{Metric, Tally};
 use crate::queue_message::{DeliveryTurn, QueueMessage, TurnTimes};
 use crate::reason_code::ReasonCode;
@@ -91,7 +92,7 @@ impl<O: DeliveryOutside> Offer<'_, O> {
     pub(crate) async fn give_up(&self, why: GivenUp) -> Result<(), StoreError> {
         let GivenUp { metric, reason_code, reason } = why;
         let body = QueueMessage::RestoreDelivery(self.stored.delivery.clone()).to_body();
-        bury(self.outside, self.message.dead_letter(body, reason_code, reason), self.tally).await?;
+        bury(self.outside, &self.message.dead_letter(body, reason_code, reason), self.tally).await?;
         self.tally.count(metric);
         self.outside.remove_delivery(self.stored).await
     }

@@ -1,11 +1,12 @@
 //! One receipt's states, pushed, recorded, or left waiting (design 4.2 to 4.5).
 
-use tracing::Instrument;
+use std::borrow::Cow;
 
-use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
+use super::settle::{Outcome, bury};
+use super::{Courier, DeliveryOutside, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::connection::ConnectionRow;
 use crate::limits::{CONNECTION_OPENING_RETRY_S, DRAIN_AFTER_FAILURE_DELAY_S};
-use crate::mailbox::{Attempt, FRAME_TOO_LARGE, bury, push_receipt};
+use crate::mailbox::{Attempt, FRAME_TOO_LARGE, push_receipt};
 use crate::metrics::{Measure, Metric};
 use crate::queue_message::QueueMessage;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
@@ -22,14 +23,13 @@ pub(super) async fn deliver_states<O: DeliveryOutside>(
     let mut parcel = Parcel {
         courier,
         revoked: state.revoked.contains(&first.sender),
-        connection: state.connections.get(&first.sender).cloned().unwrap_or_default(),
+        connection: state.connections.get(&first.sender).map(Cow::Borrowed).unwrap_or_default(),
         stored: state.receipts.get(&first.key()).cloned(),
     };
     let mut outcomes = Vec::with_capacity(states.len());
     for (index, receipt) in states {
-        let message = &courier.batch[index];
-        let handled = async { courier.or_again(index, parcel.deliver(message, receipt).await) };
-        outcomes.push((index, handled.instrument(message.span()).await));
+        let handling = parcel.deliver(&courier.batch[index], receipt);
+        outcomes.push((index, courier.or_again(index, handling).await));
     }
     outcomes
 }
@@ -38,7 +38,7 @@ pub(super) async fn deliver_states<O: DeliveryOutside>(
 struct Parcel<'a, O> {
     courier: &'a Courier<'a, O>,
     revoked: bool,
-    connection: ConnectionRow,
+    connection: Cow<'a, ConnectionRow>,
     stored: Option<StoredReceipt>,
 }
 
@@ -81,6 +81,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                     continue;
                 }
                 self.stored = Some(unpushed);
+                self.courier.tally.count(Metric::MailboxStored);
             } else if stored.pushed_at_ms.is_some() {
                 return Ok(Outcome::Done);
             }
@@ -110,8 +111,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     }
 
     async fn push_new(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
-        let connection = self.connection.clone();
-        match self.attempt(&receipt, &connection).await? {
+        match self.attempt(&receipt).await? {
             Attempt::Taken => {
                 let latency_ms = self.courier.outside.now_ms().saturating_sub(receipt.processed_at_ms);
                 self.courier.tally.measure(Measure::Latency, latency_ms);
@@ -121,7 +121,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                     Recorded::Stale => self.give_way(message, &receipt).await,
                 }
             }
-            Attempt::Offline => match self.wait(message, &receipt).await? {
+            Attempt::Offline => match self.begin_to_wait(message, &receipt).await? {
                 Recorded::Stored => self.look_again(message, receipt).await,
                 // A drain may have given it out all the same.
                 Recorded::Stale => self.give_way(message, &receipt).await,
@@ -130,7 +130,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 Ok(Outcome::Retry(CONNECTION_OPENING_RETRY_S))
             }
             Attempt::Failed if !is_last_own_attempt(message) => Ok(Outcome::Retry(wait_s(message))),
-            Attempt::NotOpenYet | Attempt::Failed => match self.wait(message, &receipt).await? {
+            Attempt::NotOpenYet | Attempt::Failed => match self.begin_to_wait(message, &receipt).await? {
                 Recorded::Stored => self.announce_drain(message, &receipt).await,
                 // A push that was not answered may have arrived.
                 Recorded::Stale => self.give_way(message, &receipt).await,
@@ -172,8 +172,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         if latest != earlier {
             self.courier.outside.stop_waiting(&earlier).await?;
         }
-        let connection = self.connection.clone();
-        self.push_out_of_mailbox(message, latest, &connection).await
+        self.push_out_of_mailbox(message, latest).await
     }
 
     /// Reads the connection once more after the receipt was put into the mailbox. A connection that appeared in
@@ -183,21 +182,25 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             return Ok(Outcome::Done);
         }
         let connection = self.courier.outside.connection(&receipt.sender).await?;
-        if connection.current(self.courier.outside.now_ms()).is_none() {
+        // One in quarantine gets what waits by its probes.
+        if connection.history.is_quarantined() || connection.current(self.courier.outside.now_ms()).is_none()
+        {
             return Ok(Outcome::Done);
         }
-        self.connection = connection.clone();
-        self.push_out_of_mailbox(message, receipt, &connection).await
+        self.connection = Cow::Owned(connection);
+        self.push_out_of_mailbox(message, receipt).await
     }
 
     async fn push_out_of_mailbox(
         &mut self,
         message: &QueuedMessage,
         receipt: Receipt,
-        connection: &ConnectionRow,
     ) -> Result<Outcome, StoreError> {
-        match self.attempt(&receipt, connection).await? {
+        match self.attempt(&receipt).await? {
             Attempt::Taken => {
+                let age_ms = self.courier.outside.now_ms().saturating_sub(receipt.processed_at_ms);
+                self.courier.tally.measure(Measure::MailboxAge, age_ms);
+                self.courier.tally.count(Metric::MailboxDrained);
                 let pushed = self.pushed(receipt.clone());
                 let _ = self.record(pushed).await?; // overtaken or not, it needs to wait no more
                 self.courier.outside.stop_waiting(&receipt).await?;
@@ -215,38 +218,47 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 let body = QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
                 let (reason_code, reason) = FRAME_TOO_LARGE;
                 let letter = message.dead_letter(body, reason_code, reason.to_owned());
-                bury(self.courier.outside, letter, self.courier.tally).await?;
+                bury(self.courier.outside, &letter, self.courier.tally).await?;
                 self.courier.outside.stop_waiting(&receipt).await?;
                 Ok(Outcome::Done)
             }
         }
     }
 
-    async fn attempt(
-        &mut self,
-        receipt: &Receipt,
-        connection: &ConnectionRow,
-    ) -> Result<Attempt, StoreError> {
+    async fn attempt(&mut self, receipt: &Receipt) -> Result<Attempt, StoreError> {
         if self.revoked {
             self.courier.tally.count(Metric::SenderRevoked);
             return Ok(Attempt::Offline);
         }
-        let Some(live) = connection.current(self.courier.outside.now_ms()) else {
+        let Some(live) = self.connection.current(self.courier.outside.now_ms()) else {
             return Ok(Attempt::Offline);
         };
-        if connection.history.is_quarantined() {
+        if self.connection.history.is_quarantined() {
             self.courier.tally.count(Metric::Quarantined);
             return Ok(Attempt::Offline);
         }
         let attempt = push_receipt(self.courier.outside, receipt, live, self.courier.tally).await?;
         if attempt == Attempt::Offline {
             // The other states of this receipt need not run into the same 410.
-            self.connection.live = None;
+            self.connection.to_mut().live = None;
         }
         Ok(attempt)
     }
 
-    /// Puts the receipt into the mailbox: the waiting item first, so that a row without a push always has one. A state
+    /// Puts a receipt into the mailbox that was not there.
+    async fn begin_to_wait(
+        &mut self,
+        message: &QueuedMessage,
+        receipt: &Receipt,
+    ) -> Result<Recorded, StoreError> {
+        let recorded = self.wait(message, receipt).await?;
+        if recorded == Recorded::Stored {
+            self.courier.tally.count(Metric::MailboxStored);
+        }
+        Ok(recorded)
+    }
+
+    /// Sees to it that the receipt is in the mailbox: the waiting item first, so that a row without a push always has one. A state
     /// that another consumer has overtaken, or pushed, meanwhile is taken out again.
     async fn wait(&mut self, message: &QueuedMessage, receipt: &Receipt) -> Result<Recorded, StoreError> {
         let row = self.unpushed(receipt.clone());
@@ -261,7 +273,6 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             receipt.id = %receipt.request_id,
             "a receipt waits for its sender"
         );
-        self.courier.tally.count(Metric::MailboxStored);
         let recorded = self.record(row).await?;
         if recorded == Recorded::Stale {
             self.courier.outside.stop_waiting(receipt).await?;

@@ -4,7 +4,8 @@
 //! the peer at which the pair's recipient is at home, for a sender who is at home here. So a peer can speak for its own
 //! agents only, to those of ours who have paired with them, and nothing goes round in circles.
 
-use super::{Outcome, QueuedMessage};
+use super::QueuedMessage;
+use super::settle::Outcome;
 use crate::home::{Home, KnownHomes, ProxyOrigin};
 use crate::limits::PEER_CLOCK_AHEAD_MS_MAX;
 use crate::metrics::{Metric, Tally};

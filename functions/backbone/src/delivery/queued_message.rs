@@ -32,7 +32,7 @@ impl QueuedMessage {
     }
 
     /// What every line about this message says of it; an error's span, so that no level of logging leaves it out.
-    pub(super) fn span(&self) -> tracing::Span {
+    pub(crate) fn span(&self) -> tracing::Span {
         tracing::error_span!("message", correlation.id = self.correlation_id(), message.id = self.message_id)
     }
 

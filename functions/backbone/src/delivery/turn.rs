@@ -3,7 +3,8 @@
 use tracing::Instrument;
 
 use super::offer::{GivenUp, Offer};
-use super::{Courier, DeliveryOutside, Outcome, QueuedMessage, is_last_own_attempt, wait_s};
+use super::settle::Outcome;
+use super::{Courier, DeliveryOutside, QueuedMessage, is_last_own_attempt, wait_s};
 use crate::error_chain::ErrorChain;
 use crate::limits::{
     CONNECTION_OPENING_RETRY_S, DELIVERY_ATTEMPTS_MAX, DELIVERY_REPEAT_FIRST_S, DELIVERY_REPEAT_S_MAX,

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::QueuedMessage;
 use super::peer::PeerRefusal;
-use super::{Outcome, QueuedMessage};
+use super::settle::Outcome;
 use crate::connection::ConnectionRef;
 use crate::did::AgentDid;
 use crate::metrics::Tally;

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use futures_util::stream::{self, StreamExt};
 use tracing::Instrument;
 
-use super::{Attempt, FRAME_TOO_LARGE, bury, drainable, push_failed, push_receipt};
+use super::{Attempt, FRAME_TOO_LARGE, drainable, push_failed, push_receipt};
 use crate::connection::{ConnectionRef, Live};
+use crate::delivery::settle::bury;
 use crate::delivery::{DeliveryOutside, QueuedMessage};
 use crate::limits::{PUSHES_AT_ONCE, SETTLE_TIME_LEFT_MS_MIN};
 use crate::metrics::{Measure, Metric, Tally};
@@ -110,8 +111,8 @@ async fn bury_unreadable<O: DeliveryOutside>(
             MailboxItem::Readable(item) => waiting.push(item),
             MailboxItem::Unreadable(UnreadableItem { item, attributes }) => {
                 let reason = format!("item {item} of the mailbox of {} cannot be read", connection.agent);
-                bury(outside, message.dead_letter(attributes, ReasonCode::UnreadableItem, reason), tally)
-                    .await?;
+                let letter = message.dead_letter(attributes, ReasonCode::UnreadableItem, reason);
+                bury(outside, &letter, tally).await?;
                 outside.remove_unreadable(&connection.agent, &item).await?;
             }
         }
@@ -162,7 +163,7 @@ async fn push_page<O: DeliveryOutside>(
                 let body = QueueMessage::DeliveryReceipt(receipt.clone()).to_body();
                 let mut letter = message.dead_letter(body, FRAME_TOO_LARGE.0, FRAME_TOO_LARGE.1.to_owned());
                 letter.correlation_id = waiting.correlation_id.unwrap_or(letter.correlation_id);
-                bury(outside, letter, tally).await?;
+                bury(outside, &letter, tally).await?;
                 settled.push(Settled { receipt, pushed: None });
             }
         }

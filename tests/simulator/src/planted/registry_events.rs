@@ -56,7 +56,7 @@ impl TrustChanges for Planted<'_> {
         self.inner.revoked_agents(agents).await
     }
 
-    async fn forget_sessions(&self, agent: &AgentDid) -> Result<(), StoreError> {
+    async fn forget_sessions(&self, agent: &AgentDid) -> Result<Option<u64>, StoreError> {
         self.inner.forget_sessions(agent).await
     }
 

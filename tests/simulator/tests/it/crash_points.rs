@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use backbone::metrics::Metric;
 use simulator::Operation;
 use simulator::crash_points::{FATES, SCRIPTS, Script};
 
@@ -82,4 +83,25 @@ fn the_scripts_reach_every_operation() {
     let missed: Vec<_> =
         Operation::ALL.into_iter().filter(|operation| !reached.contains(operation)).collect();
     assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// How often an undisturbed run of the script counted these.
+fn counted<const N: usize>(script: &Script, metrics: [Metric; N]) -> [u64; N] {
+    let counted = script.run(u64::MAX, FATES[0], false).counted;
+    metrics.map(|metric| counted.get(&metric).copied().unwrap_or_default())
+}
+
+#[test]
+fn what_is_counted_into_a_mailbox_is_counted_out_of_it() {
+    for script in [&SCRIPTS[1], &SCRIPTS[2], &SCRIPTS[4], &SCRIPTS[5]] {
+        let metrics = [Metric::MailboxStored, Metric::MailboxDrained, Metric::MailboxSettled];
+        let [stored, drained, settled] = counted(script, metrics);
+        assert!(stored > 0 && stored == drained + settled, "{}: {stored} {drained} {settled}", script.name);
+    }
+}
+
+#[test]
+fn a_receipt_is_held_back_once() {
+    let [held_back, stored] = counted(&SCRIPTS[5], [Metric::Quarantined, Metric::MailboxStored]);
+    assert!(held_back > 0 && held_back <= stored, "{held_back} of {stored}");
 }
