@@ -34,7 +34,7 @@ pub(super) async fn redrive(queues: &Queues, queue: &str, message_id: &str) -> R
     let letter = take(&sqs, &pair.dlq_url, message_id).await?;
     let letters = std::slice::from_ref(&letter);
     let sent = match sqs.send_again(&pair.url, letters).await {
-        Ok(outcomes) => only(outcomes).map_err(|refusal| Problem::unavailable(QUEUES)(refusal)),
+        Ok(outcomes) => only(outcomes).map_err(Problem::unavailable(QUEUES)),
         Err(error) => Err(Problem::unavailable(QUEUES)(error)),
     };
     let message_id = match sent {

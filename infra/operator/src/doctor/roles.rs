@@ -107,7 +107,9 @@ impl Differences {
             }
         }
         let denied = by_sid(statements.into_iter().filter(|one| !allows(one)));
-        let denied = denied.into_iter().map(|(sid, actions)| (sid, Vec::from_iter(actions).join(", ")));
+        let denied = denied
+            .into_iter()
+            .map(|(sid, actions)| (sid, actions.into_iter().collect::<Vec<_>>().join(", ")));
         self.lacking.extend(denied.map(|(sid, actions)| format!("what {sid} denies ({actions})")));
     }
 
