@@ -126,8 +126,14 @@ fn every_function_and_every_queue_is_watched() {
     let functions = functions(&template);
     assert_eq!(watched(&template, "Throttles", "FunctionName"), functions);
     let mut failing = watched(&template, "Errors", "FunctionName");
-    // A refused handshake is an error to Lambda, so this one is watched by our own metric.
-    assert!(alarms(&template).contains_key("authorizer-failures") && failing.insert("AuthorizerFunction"));
+    // A refused handshake is an error to Lambda, so this one is watched by our own metric, and by its log.
+    let alarms = alarms(&template);
+    assert!(alarms.contains_key("authorizer-failures") && failing.insert("AuthorizerFunction"));
+    let (_, filter) = of_type(&template, "AWS::Logs::MetricFilter").next().unwrap();
+    assert_eq!(untagged(&filter["LogGroupName"]).as_str(), Some("AuthorizerLogGroup"));
+    let (counted, watched_for) = (&filter["MetricTransformations"][0], alarms["authorizer-crashes"]);
+    assert_eq!(counted["MetricNamespace"], watched_for["Namespace"]);
+    assert_eq!(counted["MetricName"], watched_for["MetricName"]);
     assert_eq!(failing, functions);
     let queues: Vec<_> = of_type(&template, "AWS::SQS::Queue").collect();
     for (metric, has_dead_letters) in

@@ -4,8 +4,10 @@
 
 mod alone;
 mod answers;
+mod dead_letter_faults;
 mod dead_letters;
 mod receipts;
+mod rows;
 
 use acceptance::stack::{Ended, Stack};
 use serde_json::Value;

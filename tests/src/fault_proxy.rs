@@ -49,12 +49,17 @@ impl FaultProxy {
 
     /// Does `fault` to the next `requests` that ask for `operation`.
     pub fn inject(&self, operation: Operation, fault: Fault, requests: usize) {
-        self.rules.add(Rule { operation, about: String::new(), fault, left: requests });
+        self.inject_after(operation, 0, fault, requests);
+    }
+
+    /// The same, after `spared` requests that nothing is done to.
+    pub fn inject_after(&self, operation: Operation, spared: usize, fault: Fault, requests: usize) {
+        self.rules.add(Rule { operation, about: String::new(), fault, spared, left: requests });
     }
 
     /// The same, but only to requests that name `about` in their path or body.
     pub fn inject_about(&self, operation: Operation, about: &str, fault: Fault, requests: usize) {
-        self.rules.add(Rule { operation, about: about.to_owned(), fault, left: requests });
+        self.rules.add(Rule { operation, about: about.to_owned(), fault, spared: 0, left: requests });
     }
 
     /// What has been asked for `operation` so far.

@@ -9,7 +9,7 @@ use crate::settings::{EVENTS_DLQ_URL, PEER_DLQ_URL, RECEIPTS_DLQ_URL};
 const REASON_CODE_ATTRIBUTE: &str = "reasonCode";
 const REASON_ATTRIBUTE: &str = "reason";
 const RECEIVE_COUNT_ATTRIBUTE: &str = "receiveCount";
-const ORIGINAL_MESSAGE_ID_ATTRIBUTE: &str = "originalMessageId";
+pub(crate) const ORIGINAL_MESSAGE_ID_ATTRIBUTE: &str = "originalMessageId";
 const FIRST_SEEN_AT_ATTRIBUTE: &str = "firstSeenAt";
 
 /// What a burial adds to a message. A redrive takes it off again; everything else is the message's own.

@@ -1,15 +1,15 @@
 //! Dead-letter queues, as operators handle them. A queue cannot be looked at: its messages are received, which hides them
 //! for a while from everybody else, and given back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use backbone::stores::StoreError;
 
-use crate::dead_letters::BURIAL_ATTRIBUTES;
+use crate::dead_letters::{BURIAL_ATTRIBUTES, ORIGINAL_MESSAGE_ID_ATTRIBUTE};
 use crate::outside::{Invocation, unavailable};
 use crate::receipts_queue::{attribute, trace_attribute};
 
@@ -44,6 +44,16 @@ pub struct Letter {
     pub receive_count: u64,
     /// The trace that it belongs to.
     pub trace: Option<String>,
+}
+
+impl Letter {
+    /// Whether it is one of the messages `ids` of the queue that it comes from: SQS has moved it and kept its id, or it
+    /// was buried with a note of it.
+    #[must_use]
+    pub fn is_one_of(&self, ids: &BTreeSet<String>) -> bool {
+        ids.contains(&self.message_id)
+            || self.attributes.get(ORIGINAL_MESSAGE_ID_ATTRIBUTE).is_some_and(|id| ids.contains(id))
+    }
 }
 
 impl Invocation<'_> {
@@ -102,43 +112,44 @@ impl Invocation<'_> {
         Ok(answer.messages.unwrap_or_default().into_iter().map(letter).collect())
     }
 
-    /// Shows letters to everybody again. One whose time was over meanwhile is shown already.
+    /// Shows letters to everybody again, up to [`LETTERS_AT_ONCE`]. One whose time was over meanwhile is shown already.
     ///
     /// # Errors
     ///
     /// If SQS does not answer; they are shown when their time is over.
     pub async fn give_back(&self, queue_url: &str, letters: &[Letter]) -> Result<(), StoreError> {
         const OPERATION: &str = "give_back";
-        for letters in letters.chunks(LETTERS_AT_ONCE) {
-            let entries = letters.iter().enumerate().map(|(index, letter)| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(&letter.receipt_handle)
-                    .visibility_timeout(0)
-                    .build()
-                    .map_err(unavailable(OPERATION))
-            });
-            let entries = entries.collect::<Result<Vec<_>, _>>()?;
-            let giving = self
-                .aws
-                .clients
-                .sqs()
-                .change_message_visibility_batch()
-                .queue_url(queue_url)
-                .set_entries(Some(entries))
-                .send();
-            self.in_time(OPERATION, async { giving.await.map(drop).map_err(unavailable(OPERATION)) }).await?;
-        }
-        Ok(())
+        let entries = letters.iter().enumerate().map(|(index, letter)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&letter.receipt_handle)
+                .visibility_timeout(0)
+                .build()
+                .map_err(unavailable(OPERATION))
+        });
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        let giving = self
+            .aws
+            .clients
+            .sqs()
+            .change_message_visibility_batch()
+            .queue_url(queue_url)
+            .set_entries(Some(entries))
+            .send();
+        self.in_time(OPERATION, async { giving.await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     /// Sends letters to the queue at `queue_url` as they were before they were buried, up to [`LETTERS_AT_ONCE`]. Says
-    /// for each whether SQS has it.
+    /// for each under which id SQS has it, or why it has not taken it.
     ///
     /// # Errors
     ///
     /// If SQS does not answer; it may have them then.
-    pub async fn send_again(&self, queue_url: &str, letters: &[Letter]) -> Result<Vec<bool>, StoreError> {
+    pub async fn send_again(
+        &self,
+        queue_url: &str,
+        letters: &[Letter],
+    ) -> Result<Vec<Result<String, String>>, StoreError> {
         const OPERATION: &str = "send_again";
         let entries = letters.iter().enumerate().map(|(index, letter)| {
             SendMessageBatchRequestEntry::builder()
@@ -159,19 +170,26 @@ impl Invocation<'_> {
             .set_entries(Some(entries))
             .send();
         let answer = self.in_time(OPERATION, async { sending.await.map_err(unavailable(OPERATION)) }).await?;
-        let mut sent = vec![false; letters.len()];
+        let mut sent = unanswered(letters);
         for taken in answer.successful() {
-            mark(&mut sent, taken.id());
+            settle(&mut sent, taken.id(), Ok(taken.message_id().to_owned()));
+        }
+        for refused in answer.failed() {
+            settle(&mut sent, refused.id(), Err(refusal(refused)));
         }
         Ok(sent)
     }
 
-    /// Deletes letters, up to [`LETTERS_AT_ONCE`]. Says for each whether it is gone.
+    /// Deletes letters, up to [`LETTERS_AT_ONCE`]. Says for each that it is gone, or why it is not.
     ///
     /// # Errors
     ///
     /// If SQS does not answer; they may be gone then.
-    pub async fn delete_letters(&self, queue_url: &str, letters: &[Letter]) -> Result<Vec<bool>, StoreError> {
+    pub async fn delete_letters(
+        &self,
+        queue_url: &str,
+        letters: &[Letter],
+    ) -> Result<Vec<Result<(), String>>, StoreError> {
         const OPERATION: &str = "delete_letters";
         let entries = letters.iter().enumerate().map(|(index, letter)| {
             DeleteMessageBatchRequestEntry::builder()
@@ -191,17 +209,33 @@ impl Invocation<'_> {
             .send();
         let answer =
             self.in_time(OPERATION, async { deleting.await.map_err(unavailable(OPERATION)) }).await?;
-        let mut gone = vec![false; letters.len()];
+        let mut gone = unanswered(letters);
         for deleted in answer.successful() {
-            mark(&mut gone, deleted.id());
+            settle(&mut gone, deleted.id(), Ok(()));
+        }
+        for refused in answer.failed() {
+            settle(&mut gone, refused.id(), Err(refusal(refused)));
         }
         Ok(gone)
     }
 }
 
-fn mark(done: &mut [bool], id: &str) {
-    if let Some(done) = id.parse::<usize>().ok().and_then(|index| done.get_mut(index)) {
-        *done = true;
+/// What is known of each letter before the answer is read.
+fn unanswered<T: Clone>(letters: &[Letter]) -> Vec<Result<T, String>> {
+    vec![Err("SQS does not say what became of it".to_owned()); letters.len()]
+}
+
+fn settle<T>(outcomes: &mut [Result<T, String>], id: &str, outcome: Result<T, String>) {
+    if let Some(known) = id.parse::<usize>().ok().and_then(|index| outcomes.get_mut(index)) {
+        *known = outcome;
+    }
+}
+
+/// Why SQS has not done its part for one letter.
+fn refusal(entry: &BatchResultErrorEntry) -> String {
+    match entry.message() {
+        Some(message) => format!("{}: {message}", entry.code()),
+        None => entry.code().to_owned(),
     }
 }
 
@@ -235,6 +269,7 @@ fn letter(message: Message) -> Letter {
 mod tests {
     use serde_json::json;
 
+    use super::*;
     use crate::stub::{Answer, Stub};
 
     fn message() -> serde_json::Value {
@@ -259,7 +294,10 @@ mod tests {
         let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, 0).await.unwrap();
         assert_eq!((letters[0].sent_at_ms, letters[0].receive_count), (7, 3));
         assert_eq!(letters[0].attributes["reasonCode"], "not_json");
-        assert_eq!(stub.invocation().send_again("https://q/1/source", &letters).await.unwrap(), [true]);
+        assert_eq!(
+            stub.invocation().send_again("https://q/1/source", &letters).await.unwrap(),
+            [Ok("n".to_owned())]
+        );
         let bodies = stub.bodies();
         assert_eq!(bodies[0]["VisibilityTimeout"], 5);
         let entry = &bodies[1]["Entries"][0];
@@ -275,13 +313,22 @@ mod tests {
         let page = json!({ "Messages": [message(), message()] });
         let half = json!({
             "Successful": [{ "Id": "1" }],
-            "Failed": [{ "Id": "0", "Code": "InternalError", "SenderFault": false }],
+            "Failed": [{ "Id": "0", "Code": "InternalError", "SenderFault": false, "Message": "busy" }],
         });
         let stub = Stub::answering([Answer::ok(&page), Answer::ok(&half)]).await;
         let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, 0).await.unwrap();
         assert_eq!(
             stub.invocation().delete_letters("https://q/1/dlq", &letters).await.unwrap(),
-            [false, true]
+            [Err("InternalError: busy".to_owned()), Ok(())]
         );
+    }
+
+    #[test]
+    fn a_letter_is_known_by_the_id_that_it_had() {
+        let message =
+            Message::builder().message_id("m").message_attributes("originalMessageId", attribute("o"));
+        let letter = letter(message.build());
+        let ids = |id: &str| BTreeSet::from([id.to_owned()]);
+        assert!(letter.is_one_of(&ids("m")) && letter.is_one_of(&ids("o")) && !letter.is_one_of(&ids("x")));
     }
 }

@@ -119,20 +119,22 @@ impl Invocation<'_> {
         self.change_pair(OPERATION, pair, "-1", [one, other]).await
     }
 
-    /// Takes an agent's revocation back. Those of its tokens stay.
+    /// Takes an agent's revocation back; says whether there was one. Those of its tokens stay.
     ///
     /// # Errors
     ///
     /// If the store does not answer; the agent may be allowed then.
-    pub async fn allow_agent(&self, agent: &AgentDid) -> Result<(), StoreError> {
+    pub async fn allow_agent(&self, agent: &AgentDid) -> Result<bool, StoreError> {
         const OPERATION: &str = "allow_agent";
         let write = self
             .dynamodb()
             .delete_item()
             .table_name(self.setting(OPERATION, TRUST_TABLE)?)
             .key(KEY, text(agent_key(agent)))
+            .return_values(ReturnValue::AllOld)
             .send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+        let answer = self.in_time(OPERATION, async { write.await.map_err(unavailable(OPERATION)) }).await?;
+        Ok(answer.attributes.is_some_and(|old| !old.is_empty()))
     }
 
     /// What is known of an agent.

@@ -87,8 +87,15 @@ pub(crate) async fn attempt_push<O: Gateway + ConnectionStore + Clock>(
             (Metric::PushGone, Attempt::Offline)
         }
         Err(error) => {
-            tracing::warn!(frame.id = %frame_id, "a push failed: {}", ErrorChain(&error));
-            (Metric::PushFailed, Attempt::Failed)
+            // Its outcome is in this line: at `info` the one below is not written.
+            tracing::warn!(
+                frame.id = %frame_id,
+                connection.id = connection.connection_id,
+                push.outcome = ?Attempt::Failed,
+                "a push failed: {}", ErrorChain(&error)
+            );
+            tally.count(Metric::PushFailed);
+            return Ok(Attempt::Failed);
         }
     };
     tally.count(metric);

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub enum Exit {
     /// What was asked for is so now, or was answered in full.
     Done,
-    /// AWS did not answer: it is not known whether what was asked for is so.
+    /// AWS did not answer, or refused: it is not known whether what was asked for is so.
     NotKnown,
     /// The question was not understood, or lacks a confirmation.
     Usage,

@@ -1,10 +1,13 @@
 //! `operator connections`: who is connected, and ending it.
 
 use std::fmt;
+use std::time::Duration;
 
 use backbone::connection::ConnectionRow;
 use backbone::did::AgentDid;
-use backbone::stores::{Closed, ConnectionStore, Gateway};
+use backbone::metrics::{Metric, Tally};
+use backbone::revocation;
+use backbone::stores::ConnectionStore;
 use backbone::timestamp::to_iso;
 use clap::Subcommand;
 use serde::Serialize;
@@ -79,7 +82,13 @@ struct Cut {
     connection_id: Option<String>,
     /// Whether it was open until now.
     closed: bool,
+    /// Whether API Gateway says still that it knows no such socket, of one that may be opening.
+    opening: bool,
 }
+
+/// How soon a socket that is opening is cut again, and for how long that is tried.
+const CUT_AGAIN: Duration = Duration::from_secs(2);
+const OPENING_MS_MAX: u64 = 20_000;
 
 /// Does what `action` says.
 pub(crate) async fn run(action: Action, deployment: &Deployment) -> Result<Answer, Failure> {
@@ -130,17 +139,27 @@ async fn show(deployment: &Deployment, agent: &AgentDid) -> Result<Answer, Failu
     Ok(Answer::of(&shown, exit))
 }
 
-/// Closes the socket first: a row that is cleared names nothing that could be closed.
+/// Cuts as the functions do. API Gateway does not know a socket yet that is only opening, and it would open unnamed if
+/// its row were cleared: it is cut again until it is open or too old to open.
 async fn cut(deployment: &Deployment, agent: &AgentDid) -> Result<Answer, Failure> {
-    let row = deployment.stores().connection(agent).await?;
-    let Some(live) = row.live else {
-        let cut = Cut { agent_did: agent.to_string(), connection_id: None, closed: false };
-        return Ok(Answer::of(&cut, Exit::NotFound));
-    };
-    let closed = deployment.stores().close(&live.connection_id).await? == Closed::Closed;
-    deployment.stores().clear_connection(agent, &live.connection_id).await?;
-    let cut = Cut { agent_did: agent.to_string(), connection_id: Some(live.connection_id), closed };
-    Ok(Answer::of(&cut, Exit::Done))
+    let spinner = progress::spinner("cutting the connection");
+    let mut cut = Cut { agent_did: agent.to_string(), connection_id: None, closed: false, opening: false };
+    let until_ms = deployment.now_ms().saturating_add(OPENING_MS_MAX);
+    loop {
+        let live = deployment.stores().connection(agent).await?.live;
+        cut.connection_id = live.map(|live| live.connection_id).or(cut.connection_id);
+        let tally = Tally::default();
+        let outcome = revocation::cut(&deployment.stores(), agent, u64::MAX, &tally).await?;
+        cut.closed = tally.of(Metric::SocketCut) > 0;
+        cut.opening = matches!(outcome, revocation::Cut::NotOpenYet(_));
+        if !cut.opening || deployment.now_ms() >= until_ms {
+            break;
+        }
+        tokio::time::sleep(CUT_AGAIN).await;
+    }
+    spinner.finish_and_clear();
+    let exit = cut.exit();
+    Ok(Answer::of(&cut, exit))
 }
 
 fn connected(agent: &str, row: &ConnectionRow, now_ms: u64) -> Option<OpenSocket> {
@@ -212,10 +231,23 @@ impl fmt::Display for Shown {
     }
 }
 
+impl Cut {
+    const fn exit(&self) -> Exit {
+        match &self.connection_id {
+            None => Exit::NotFound,
+            Some(_) if self.opening => Exit::Partly,
+            Some(_) => Exit::Done,
+        }
+    }
+}
+
 impl fmt::Display for Cut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let agent = &self.agent_did;
         match (&self.connection_id, self.closed) {
+            (Some(id), _) if self.opening => {
+                write!(formatter, "{id} of {agent} is still opening: cut it again in a moment")
+            }
             (Some(id), true) => write!(formatter, "cut {id} of {agent}"),
             (Some(id), false) => write!(formatter, "{id} of {agent} was gone already; its row is cleared"),
             (None, _) => write!(formatter, "{agent} is not connected"),

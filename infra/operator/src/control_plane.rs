@@ -1,4 +1,4 @@
-//! AWS's own APIs about the deployment: ten calls of six services, signed here.
+//! AWS's own APIs about the deployment: twelve calls of six services, signed here.
 //!
 //! Their SDKs would be right, and are three times as large as all others that are compiled here together (see the decision
 //! `the-operator-signs-its-own-calls`).
@@ -83,6 +83,18 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
+    /// Whether what it is about does not exist.
+    pub(crate) fn is_no_such_thing(&self) -> bool {
+        match self {
+            // CloudFormation has no code of its own for a stack that is not there.
+            Self::Refused { code, message, .. } if code == "ValidationError" => {
+                message.contains("does not exist")
+            }
+            Self::Refused { status, .. } => *status == 404,
+            Self::NoAnswer { .. } | Self::Unexpected { .. } => false,
+        }
+    }
+
     /// Whether the credentials lack the permission.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self, Self::Refused { status: 403, .. })

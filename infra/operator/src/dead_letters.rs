@@ -1,7 +1,9 @@
 //! `operator dead-letters`: what could not be handled, looked at, sent again, or thrown away.
 
+mod archive;
 mod change;
 mod filter;
+pub(crate) mod gaps;
 pub(crate) mod letter;
 pub(crate) mod queues;
 mod walk;
@@ -13,9 +15,11 @@ use std::path::PathBuf;
 use backbone::timestamp::to_iso;
 use backbone_aws::Letter;
 use clap::{Args, Subcommand};
+use futures_util::future::join_all;
 use serde::Serialize;
 
 pub(crate) use self::filter::Filter;
+use self::gaps::Gaps;
 use self::letter::DeadLetterView;
 use self::queues::QueuePair;
 use self::walk::Walk;
@@ -88,8 +92,8 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     letters: Option<Vec<DeadLetterView>>,
     totals: Vec<Total>,
-    /// How many somebody else held meanwhile; they are not among the letters.
-    held_elsewhere: u64,
+    #[serde(flatten)]
+    gaps: Gaps,
     #[serde(skip)]
     now_ms: u64,
 }
@@ -128,37 +132,46 @@ impl Selection {
     }
 }
 
-/// What was found: the letters that the filter takes, and how many nobody could see.
+/// What was found: the letters that the filter takes, and what could not be looked at.
 pub(crate) struct Found {
     pub(crate) letters: Vec<(QueuePair, Letter)>,
-    pub(crate) held_elsewhere: u64,
+    pub(crate) gaps: Gaps,
 }
 
 /// Looks for letters and gives all of them back.
+///
+/// # Errors
+///
+/// If no queue could be looked at.
 pub(crate) async fn find(deployment: &Deployment, filter: &Filter) -> Result<Found, Failure> {
-    let mut found = Found { letters: Vec::new(), held_elsewhere: 0 };
+    let mut found = Found { letters: Vec::new(), gaps: Gaps::default() };
     let now_ms = deployment.now_ms();
-    for pair in queues::chosen(deployment, filter.queue.as_deref())? {
-        let mut walk = Walk::begin(deployment, &pair).await?;
-        found.held_elsewhere += walk.held_elsewhere;
-        let gathered = gather(&mut walk, filter, now_ms).await;
-        walk.end().await?;
-        found.letters.extend(gathered?.into_iter().map(|letter| (pair.clone(), letter)));
+    let pairs = queues::chosen(deployment, filter.queue.as_deref())?;
+    let mut walks = Vec::with_capacity(pairs.len());
+    for pair in &pairs {
+        walks.push(Walk::begin(deployment, pair).await?);
+    }
+    // Side by side: most queues are empty, and to be sure of that takes a while.
+    for (pair, letters, gaps) in join_all(walks.into_iter().map(|walk| look(walk, filter, now_ms))).await {
+        found.letters.extend(letters.into_iter().map(|letter| (pair.clone(), letter)));
+        found.gaps.add(gaps);
     }
     Ok(found)
 }
 
-async fn gather(walk: &mut Walk<'_>, filter: &Filter, now_ms: u64) -> Result<Vec<Letter>, Failure> {
-    let mut gathered = Vec::new();
-    loop {
-        let letters = walk.next().await?;
-        if letters.is_empty() {
-            return Ok(gathered);
+/// Goes through one queue. What has come before a failure is found all the same.
+async fn look<'a>(mut walk: Walk<'a>, filter: &Filter, now_ms: u64) -> (&'a QueuePair, Vec<Letter>, Gaps) {
+    let (pair, mut gathered) = (walk.pair, Vec::new());
+    let problem = loop {
+        match walk.next().await {
+            Ok(letters) if letters.is_empty() => break None,
+            Ok(letters) => gathered.extend(
+                letters.into_iter().filter(|letter| filter.takes(&DeadLetterView::of(pair, letter), now_ms)),
+            ),
+            Err(failure) => break Some(failure),
         }
-        let wanted =
-            letters.into_iter().filter(|letter| filter.takes(&DeadLetterView::of(walk.pair, letter), now_ms));
-        gathered.extend(wanted);
-    }
+    };
+    (pair, gathered, walk.end(problem.as_ref()).await)
 }
 
 async fn list(deployment: &Deployment, filter: &Filter, totals: bool) -> Result<Answer, Failure> {
@@ -169,10 +182,10 @@ async fn list(deployment: &Deployment, filter: &Filter, totals: bool) -> Result<
     let listed = Listed {
         totals: count(&views),
         letters: (!totals).then_some(views),
-        held_elsewhere: found.held_elsewhere,
+        gaps: found.gaps,
         now_ms: deployment.now_ms(),
     };
-    let exit = if listed.held_elsewhere > 0 { Exit::Partly } else { Exit::Done };
+    let exit = listed.gaps.exit().unwrap_or(Exit::Done);
     Ok(Answer::of(&listed, exit))
 }
 
@@ -187,15 +200,10 @@ async fn show(deployment: &Deployment, id: String) -> Result<Answer, Failure> {
             body: letter.body.clone(),
         })
         .collect();
-    let exit = match (shown.is_empty(), found.held_elsewhere) {
-        (false, _) => Exit::Done,
-        (true, 0) => Exit::NotFound,
-        (true, _) => Exit::Partly,
-    };
-    let text = if shown.is_empty() {
-        format!("no such dead letter{}", Held(found.held_elsewhere))
+    let (exit, text) = if shown.is_empty() {
+        (found.gaps.exit().unwrap_or(Exit::NotFound), format!("no such dead letter{}", found.gaps))
     } else {
-        shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+        (Exit::Done, shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
     };
     let json = serde_json::to_value(&shown).expect("our answers have text keys only");
     Ok(Answer { text, json, exit })
@@ -217,26 +225,11 @@ fn count(views: &[DeadLetterView]) -> Vec<Total> {
     totals.into_iter().map(total).collect()
 }
 
-/// What is said of letters that nobody could see.
-struct Held(u64);
-
-impl fmt::Display for Held {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            count => write!(
-                formatter,
-                "\nsomebody else holds {count} more, which are not seen: look again in a minute"
-            ),
-        }
-    }
-}
-
 impl fmt::Display for Listed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { letters, totals, held_elsewhere, now_ms } = self;
+        let Self { letters, totals, gaps, now_ms } = self;
         if totals.is_empty() {
-            return write!(formatter, "no dead letters{}", Held(*held_elsewhere));
+            return write!(formatter, "no dead letters{gaps}");
         }
         let age = |since_ms: u64| span(now_ms.saturating_sub(since_ms));
         if let Some(letters) = letters {
@@ -258,12 +251,7 @@ impl fmt::Display for Listed {
             [total.queue.clone(), total.reason_code.clone(), total.letters.to_string(), age(total.oldest_ms)]
         };
         let rows = totals.iter().map(row);
-        write!(
-            formatter,
-            "{}{}",
-            table(["queue", "reason", "letters", "oldest"], rows),
-            Held(*held_elsewhere)
-        )
+        write!(formatter, "{}{gaps}", table(["queue", "reason", "letters", "oldest"], rows))
     }
 }
 
@@ -298,7 +286,8 @@ mod tests {
             ("not_json", 2, 2_000)
         );
         assert_eq!(totals.len(), 2);
-        let listed = Listed { letters: None, totals, held_elsewhere: 1, now_ms: 62_000 };
+        let gaps = Gaps { held_elsewhere: 1, ..Gaps::default() };
+        let listed = Listed { letters: None, totals, gaps, now_ms: 62_000 };
         let text = listed.to_string();
         assert!(text.contains("receipts  not_json      2        1m 0s"), "{text}");
         assert!(text.contains("somebody else holds 1 more"), "{text}");

@@ -13,7 +13,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use backbone::stores::Clock;
 use backbone_aws::settings::{
     AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, AWS_REGION, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
-    CONNECTIONS_ENDPOINT, CONNECTIONS_TABLE, RECEIPTS_TABLE, Settings, TRUST_TABLE,
+    CONNECTIONS_ENDPOINT, CONNECTIONS_TABLE, DELIVERIES_TABLE, RECEIPTS_TABLE, Settings, TRUST_TABLE,
 };
 use backbone_aws::{Aws, Invocation};
 use clap::Args;
@@ -28,9 +28,10 @@ const LOCAL_ADMINISTRATOR: &str = "test";
 /// The longest one call may take with all its repetitions, in milliseconds.
 const CALL_LIMIT_MS: u64 = 30_000;
 /// What the functions' settings are called among the stack's outputs.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     (TRUST_TABLE, "TrustTable"),
     (RECEIPTS_TABLE, "ReceiptsTable"),
+    (DELIVERIES_TABLE, "DeliveriesTable"),
     (CONNECTIONS_TABLE, "ConnectionsTable"),
     (CONNECTIONS_ENDPOINT, "ConnectionsEndpoint"),
 ];

@@ -41,6 +41,8 @@ struct Finding {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
+    /// Whether it could be looked at. Where it could not, the deployment may be as it should or not.
+    looked_at: bool,
 }
 
 /// All findings.
@@ -123,23 +125,34 @@ impl Patient<'_> {
 
 impl Finding {
     fn fine(check: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Fine, check: check.into(), found: found.into(), remedy: None }
+        Self {
+            verdict: Verdict::Fine,
+            check: check.into(),
+            found: found.into(),
+            remedy: None,
+            looked_at: true,
+        }
     }
 
     fn warning(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         let remedy = Some(remedy.into());
-        Self { verdict: Verdict::Warning, check: check.into(), found: found.into(), remedy }
+        Self { verdict: Verdict::Warning, remedy, ..Self::fine(check, found) }
     }
 
     fn fault(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Fault, ..Self::warning(check, found, remedy) }
     }
 
+    /// Something that the operator may not look at.
+    fn hidden(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { looked_at: false, ..Self::warning(check, found, remedy) }
+    }
+
     /// A call of `action` that did not succeed. Lacking the permission is the operator's fault and not the deployment's.
     fn not_seen(check: impl Into<String>, error: &CallError, action: &str) -> Self {
         let found = ErrorChain(error).to_string();
         if error.is_denied() {
-            Self::warning(check, found, format!("not looked at: your credentials need {action}"))
+            Self::hidden(check, found, format!("not looked at: your credentials need {action}"))
         } else {
             Self::fault(
                 check,
@@ -152,8 +165,13 @@ impl Finding {
 
 impl Diagnosis {
     fn exit(&self) -> Exit {
-        let worst = self.findings.iter().map(|finding| finding.verdict).max();
-        if worst == Some(Verdict::Fault) { Exit::Fault } else { Exit::Done }
+        if self.findings.iter().any(|finding| finding.verdict == Verdict::Fault) {
+            Exit::Fault
+        } else if self.findings.iter().any(|finding| !finding.looked_at) {
+            Exit::Partly
+        } else {
+            Exit::Done
+        }
     }
 }
 
@@ -188,11 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_fault_is_told_by_the_exit_code() {
+    fn a_fault_is_told_by_the_exit_code_and_so_is_what_was_not_looked_at() {
         let fine = Finding::fine("a", "b");
         assert_eq!(diagnosis(vec![fine.clone()]).exit(), Exit::Done);
         assert_eq!(diagnosis(vec![fine.clone(), Finding::warning("a", "b", "c")]).exit(), Exit::Done);
-        assert_eq!(diagnosis(vec![Finding::fault("a", "b", "c"), fine]).exit(), Exit::Fault);
+        let hidden = Finding::hidden("a", "b", "c");
+        assert_eq!(diagnosis(vec![hidden.clone(), fine.clone()]).exit(), Exit::Partly);
+        assert_eq!(diagnosis(vec![Finding::fault("a", "b", "c"), hidden, fine]).exit(), Exit::Fault);
     }
 
     #[test]

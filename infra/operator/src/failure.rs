@@ -1,5 +1,7 @@
 //! Why a command could not answer.
 
+use std::io::ErrorKind;
+
 use backbone::stores::StoreError;
 use backbone_aws::settings::SettingsError;
 
@@ -70,13 +72,42 @@ impl From<CallError> for Failure {
 impl Failure {
     /// How the process ends.
     #[must_use]
-    pub const fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self {
             Self::NoDeployment
             | Self::Description { .. }
             | Self::NoCredentials { .. }
             | Self::Unconfirmed(_) => Exit::Usage,
+            // Nothing was done: the name is somebody else's.
+            Self::File { source, .. } if source.kind() == ErrorKind::AlreadyExists => Exit::Usage,
+            Self::Call(CallFailure(error)) if error.is_no_such_thing() => Exit::NotFound,
             Self::Settings(_) | Self::Store(_) | Self::Call(_) | Self::File { .. } => Exit::NotKnown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str, message: &str) -> Failure {
+        let (call, code, message) = ("c".to_owned(), code.to_owned(), message.to_owned());
+        CallError::Refused { call, status, code, message }.into()
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_does_not_answer() {
+        let gone = refused(400, "ValidationError", "Stack with id x does not exist");
+        assert_eq!(gone.exit(), Exit::NotFound);
+        assert_eq!(refused(404, "ResourceNotFoundException", "no function").exit(), Exit::NotFound);
+        assert_eq!(refused(400, "ValidationError", "1 validation error detected").exit(), Exit::NotKnown);
+        assert_eq!(refused(403, "AccessDenied", "not you").exit(), Exit::NotKnown);
+    }
+
+    #[test]
+    fn a_file_that_is_there_already_was_not_written() {
+        let file = |kind: ErrorKind| Failure::File { path: "f".to_owned(), source: kind.into() };
+        assert_eq!(file(ErrorKind::AlreadyExists).exit(), Exit::Usage);
+        assert_eq!(file(ErrorKind::StorageFull).exit(), Exit::NotKnown);
     }
 }

@@ -30,7 +30,7 @@ pub use self::failure::{CallFailure, Failure};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  what was asked for is so now, or was answered in full
-  1  AWS did not answer: it is not known whether what was asked for is so
+  1  AWS did not answer, or refused: it is not known whether what was asked for is so
   2  the question was not understood, or lacks a confirmation
   3  there is no such thing
   4  it was done, or answered, but not for everything; the answer says for what not

@@ -10,6 +10,7 @@ use crate::control_plane::{Alarm, ControlPlane};
 use crate::dead_letters::queues::{QueuePair, queue_pairs};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::progress;
 use crate::when::span;
 
 /// One queue, or one dead-letter queue.
@@ -57,6 +58,7 @@ struct Overview {
 
 /// Shows how a deployment is doing.
 pub(crate) async fn run(deployment: &Deployment) -> Result<Answer, Failure> {
+    let spinner = progress::spinner("asking AWS");
     let control_plane = deployment.control_plane();
     let stack = control_plane.stack(&deployment.stack).await?;
     let mut queues = Vec::new();
@@ -76,6 +78,7 @@ pub(crate) async fn run(deployment: &Deployment) -> Result<Answer, Failure> {
         });
     }
     let alarms = control_plane.alarms(&alarm_prefix(deployment)).await?;
+    spinner.finish_and_clear();
     let overview = Overview {
         stack: deployment.stack.clone(),
         stack_status: stack.status,

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 /// Whose table, and what to do with it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The trust table, where no stack is named; the stack's output `TrustTable`.
+    /// The trust table, where neither --stack nor --local names a deployment; the stack's output `TrustTable`.
     #[arg(long, env = TRUST_TABLE)]
     trust_table: Option<String>,
     #[command(subcommand)]
@@ -80,12 +80,12 @@ enum Action {
 
 /// Does what `arguments` say. A table that is named here needs no deployment around it.
 pub(crate) async fn run(arguments: Arguments, place: &Where) -> Result<Answer, Failure> {
-    let aws = match (&place.stack, arguments.trust_table) {
-        (None, Some(table)) => {
+    let aws = match (&place.stack, &place.local, arguments.trust_table) {
+        (None, None, Some(table)) => {
             let outputs = BTreeMap::from([("TrustTable".to_owned(), table)]);
             Access::ordinary(place).await?.stores(&outputs)?
         }
-        (Some(_), _) | (None, None) => Deployment::find(place).await?.into_stores(),
+        (Some(_), ..) | (_, Some(_), _) | (None, None, None) => Deployment::find(place).await?.into_stores(),
     };
     act(arguments.action, &aws).await
 }
@@ -113,8 +113,12 @@ async fn act(action: Action, aws: &Aws) -> Result<Answer, Failure> {
             Revoking::Known => said(false, format!("{agent} was revoked already")),
         },
         Action::Allow { agent } => {
-            invocation.allow_agent(&agent).await?;
-            said(true, format!("{agent} is not revoked"))
+            if invocation.allow_agent(&agent).await? {
+                let rest = "tokens that the registry has revoked stay so: have it issue new ones";
+                said(true, format!("{agent} is no longer revoked here; {rest}"))
+            } else {
+                said(false, format!("{agent} was not revoked here"))
+            }
         }
         Action::Show { agent } => {
             let trust = invocation.agent_trust(&agent).await?;

@@ -20,8 +20,9 @@ impl When {
         if let Some(at_ms) = from_iso(text) {
             return Ok(Self::At(at_ms));
         }
-        let (unit, seconds) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit)).ok_or(wrong)?;
-        let count: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong)?;
+        let read = |(unit, seconds)| Some((text.strip_suffix(unit)?, seconds));
+        let (count, seconds) = UNITS.into_iter().find_map(read).ok_or(wrong)?;
+        let count: u64 = count.parse().map_err(|_| wrong)?;
         count.checked_mul(seconds * 1_000).map(Self::Ago).ok_or(wrong)
     }
 
@@ -55,7 +56,7 @@ mod tests {
         assert_eq!(When::parse("90s"), Ok(When::Ago(90_000)));
         assert_eq!(When::parse("7d"), Ok(When::Ago(604_800_000)));
         assert_eq!(When::parse("1970-01-01T00:00:01Z"), Ok(When::At(1_000)));
-        for text in ["", "7", "d", "-1h", "1.5h", "ss", "18446744073709551615d", "yesterday"] {
+        for text in ["", "7", "d", "-1h", "1.5h", "ss", "7dd", "18446744073709551615d", "yesterday"] {
             assert!(When::parse(text).is_err(), "{text}");
         }
         assert_eq!(When::Ago(5).before(3), 0);

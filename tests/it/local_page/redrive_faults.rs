@@ -41,6 +41,7 @@ impl Bench {
             let letter = letter
                 .message_attributes("version", text("1"))
                 .message_attributes("correlationId", text("c-1"))
+                .message_attributes("originProxy", text("https://peer.example.com"))
                 .message_attributes("reasonCode", text("not_json"));
             letters.push(letter.send().await.unwrap().message_id.unwrap());
         }
@@ -69,13 +70,13 @@ async fn a_letter_is_never_in_no_queue() {
     let bench = Bench::set_up().await;
     let no_answer = Fault::Refused(Refusal::bare(500));
 
-    bench.proxy.inject(Operation::SendMessage, no_answer, 100);
+    bench.proxy.inject(Operation::SendMessageBatch, no_answer, 100);
     let refused = bench.redrive(LETTERS - 1).await;
     assert_eq!((refused.status, refused.error_code()), (502, Some("UNAVAILABLE")));
     assert_eq!(bench.depths().await, (Depth::default(), BURIED), "all are given back at once");
 
     let bench = Bench::set_up().await;
-    bench.proxy.inject(Operation::DeleteMessage, no_answer, 100);
+    bench.proxy.inject(Operation::DeleteMessageBatch, no_answer, 100);
     let doubled = bench.redrive(LETTERS - 1).await;
     assert_eq!((doubled.status, doubled.error_code()), (502, Some("NOT_REMOVED")));
     assert_eq!(bench.depths().await, (visible(1), Depth { in_flight: 1, ..visible(11) }));
@@ -99,5 +100,6 @@ async fn a_letter_goes_back_with_what_it_came_with_and_without_the_reason() {
         .map(|(name, value)| (name.as_str(), value.string_value().unwrap()))
         .collect();
     attributes.sort_unstable();
-    assert_eq!(attributes, [("correlationId", "c-1"), ("version", "1")]);
+    let expected = [("correlationId", "c-1"), ("originProxy", "https://peer.example.com"), ("version", "1")];
+    assert_eq!(attributes, expected);
 }

@@ -14,16 +14,22 @@ const KINDS: [(&str, usize); 3] = [("frame_too_large", 400), ("not_json", 350), 
 const AGENT: &str = "did:cdi:registry.example.com:agent:01KN0HGEG0G5PGG168DAWPBYT2";
 
 /// A queue and its dead-letter queue that nothing consumes.
-struct Queues {
+pub(super) struct Queues {
     stack: Stack,
-    client: Client,
-    source: String,
-    dlq: String,
+    pub(super) client: Client,
+    pub(super) source: String,
+    pub(super) dlq: String,
     description: Description,
 }
 
 impl Queues {
     async fn create() -> Self {
+        let endpoint = Stack::running().aws_endpoint;
+        Self::behind(&endpoint).await
+    }
+
+    /// Queues that the command line finds at `endpoint`.
+    pub(super) async fn behind(endpoint: &str) -> Self {
         let stack = Stack::running();
         let client = stack.sqs();
         let stamp = stamp::new_ulid();
@@ -34,6 +40,7 @@ impl Queues {
         }
         let [source, dlq]: [String; 2] = urls.try_into().unwrap();
         let description = Description::changed(|description| {
+            description["awsEndpoint"] = json!(endpoint);
             let outputs = description["outputs"].as_object_mut().unwrap();
             outputs.retain(|name, _| !name.ends_with("QueueUrl") && !name.ends_with("DlqUrl"));
             outputs.insert("ReceiptsQueueUrl".to_owned(), json!(source));
@@ -43,7 +50,7 @@ impl Queues {
         Self { stack, client, source, dlq, description }
     }
 
-    async fn dead_letters(&self, arguments: &[&str]) -> Ended {
+    pub(super) async fn dead_letters(&self, arguments: &[&str]) -> Ended {
         let arguments = [&["dead-letters"][..], arguments, &["--json"]].concat();
         self.stack.command(&arguments, Some(&self.description)).await.unwrap()
     }
@@ -60,7 +67,11 @@ impl Queues {
     }
 
     async fn plant(&self) {
-        let letters = KINDS.iter().flat_map(|(reason, count)| (0..*count).map(move |_| *reason));
+        self.plant_all(&KINDS).await;
+    }
+
+    pub(super) async fn plant_all(&self, kinds: &[(&'static str, usize)]) {
+        let letters = kinds.iter().flat_map(|(reason, count)| (0..*count).map(move |_| *reason));
         for batch in letters.collect::<Vec<_>>().chunks(10) {
             let entries = batch.iter().enumerate().map(|(index, reason)| {
                 let id = stamp::new_ulid();
@@ -82,7 +93,7 @@ impl Queues {
     }
 
     /// Takes everything off a queue: bodies, and the names of their attributes.
-    async fn take_all(&self, url: &str) -> Vec<(Value, BTreeSet<String>)> {
+    pub(super) async fn take_all(&self, url: &str) -> Vec<(Value, BTreeSet<String>)> {
         let mut taken = Vec::new();
         loop {
             let page = self.client.receive_message().queue_url(url).max_number_of_messages(10);
@@ -98,7 +109,7 @@ impl Queues {
     }
 }
 
-fn text(value: &str) -> MessageAttributeValue {
+pub(super) fn text(value: &str) -> MessageAttributeValue {
     MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap()
 }
 

@@ -33,6 +33,10 @@ async fn call(invocation: &Invocation<'_>, operation: Operation) -> Result<(), S
         Operation::PostToConnection => invocation.push("a-socket", "{}").await.map(drop),
         Operation::DeleteConnection | Operation::DeleteItem => invocation.close("a-socket").await.map(drop),
         Operation::DeleteMessage => unreachable!("the event source deletes what a function has handled"),
+        Operation::ChangeMessageVisibilityBatch
+        | Operation::DeleteMessageBatch
+        | Operation::ReceiveMessage
+        | Operation::SendMessageBatch => unreachable!("only operators go through queues"),
     }
 }
 

@@ -11,13 +11,17 @@ use super::http1::Request;
 #[expect(missing_docs, reason = "the names are AWS's")]
 pub enum Operation {
     BatchGetItem,
+    ChangeMessageVisibilityBatch,
     DeleteConnection,
     DeleteItem,
     DeleteMessage,
+    DeleteMessageBatch,
     GetItem,
     PostToConnection,
     PutItem,
+    ReceiveMessage,
     SendMessage,
+    SendMessageBatch,
     UpdateItem,
 }
 
@@ -47,23 +51,28 @@ impl Operation {
         let target = request.headers().get("x-amz-target")?.to_str().ok()?;
         match target.rsplit('.').next()? {
             "BatchGetItem" => Some(Self::BatchGetItem),
+            "ChangeMessageVisibilityBatch" => Some(Self::ChangeMessageVisibilityBatch),
             "DeleteItem" => Some(Self::DeleteItem),
             "DeleteMessage" => Some(Self::DeleteMessage),
+            "DeleteMessageBatch" => Some(Self::DeleteMessageBatch),
             "GetItem" => Some(Self::GetItem),
             "PutItem" => Some(Self::PutItem),
+            "ReceiveMessage" => Some(Self::ReceiveMessage),
             "SendMessage" => Some(Self::SendMessage),
+            "SendMessageBatch" => Some(Self::SendMessageBatch),
             "UpdateItem" => Some(Self::UpdateItem),
             _ => None,
         }
     }
 }
 
-/// A fault for the next `left` requests of `operation` that name `about`.
+/// A fault for the next `left` requests of `operation` that name `about`, after `spared` others.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) operation: Operation,
     pub(super) about: String,
     pub(super) fault: Fault,
+    pub(super) spared: usize,
     pub(super) left: usize,
 }
 
@@ -91,6 +100,10 @@ impl Rules {
             let named = request.uri().path().contains(&rule.about) || body.contains(&rule.about);
             rule.operation == operation && rule.left > 0 && named
         })?;
+        if rule.spared > 0 {
+            rule.spared -= 1;
+            return None;
+        }
         rule.left -= 1;
         Some(rule.fault)
     }

@@ -6,7 +6,7 @@ use std::{env, io};
 
 use tokio::process::Command;
 
-use super::{SECRET, Stack};
+use super::{SECRET, STACK_VARIABLE, Stack};
 
 /// Names the `operator` binary, where it is not beside this one.
 const OPERATOR_VARIABLE: &str = "OPERATOR_BIN";
@@ -68,6 +68,7 @@ impl Stack {
     pub async fn operator(&self, arguments: &[&str]) -> Result<String, OperatorError> {
         let Output { status, stdout, stderr } = operator_command()
             .args(arguments)
+            .env_remove(STACK_VARIABLE)
             .env("TRUST_TABLE", &self.outputs.trust_table)
             .env("AWS_ENDPOINT_URL", &self.aws_endpoint)
             .env("AWS_REGION", &self.region)

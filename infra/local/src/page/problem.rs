@@ -23,7 +23,8 @@ pub(super) enum Problem {
     LetterNotFound,
     /// It was sent, and is still in the dead-letter queue as well.
     #[error(
-        "it went back to its queue, but could not be removed from the dead letters: do not redrive it again"
+        "it went back to its queue, but could not be removed from the dead letters: another redrive sends it once more, \
+         under the same frame id"
     )]
     NotRemoved(#[source] Source),
     /// A part of the stack did not answer.

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::QueueAttributeName::{
-    ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
-};
+use backbone_aws::{Aws, Invocation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,10 +11,12 @@ use super::registry::get_json;
 use super::stack::{QueuePair, StackDescription};
 
 const QUEUES: &str = "the local SQS";
+/// The longest that one request of the page may take, in milliseconds: half a queue may have to be looked through.
+const REQUEST_LIMIT_MS: u64 = 60_000;
 
 /// The queues of a stack.
 pub(super) struct Queues {
-    pub(super) client: Client,
+    aws: Aws,
     pub(super) pairs: Vec<QueuePair>,
     http: reqwest::Client,
     peek_url: String,
@@ -66,7 +65,7 @@ impl Message {
 impl Queues {
     pub(super) fn of(stack: &StackDescription) -> Self {
         Self {
-            client: Client::new(&stack.sdk_config()),
+            aws: stack.aws(),
             pairs: stack.queues(),
             http: super::registry::http_client(),
             peek_url: format!("{}/_ministack/sqs/messages", stack.aws_endpoint),
@@ -74,24 +73,14 @@ impl Queues {
     }
 
     pub(super) async fn depth(&self, pair: &QueuePair) -> Result<QueueDepth, Problem> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&pair.url)
-            .attribute_names(ApproximateNumberOfMessages)
-            .attribute_names(ApproximateNumberOfMessagesNotVisible)
-            .attribute_names(ApproximateNumberOfMessagesDelayed)
-            .send()
-            .await
-            .map_err(Problem::unavailable(QUEUES))?;
-        let count =
-            |name| answer.attributes().and_then(|all| all.get(&name)?.parse().ok()).unwrap_or_default();
-        Ok(QueueDepth {
-            name: pair.name.clone(),
-            visible: count(ApproximateNumberOfMessages),
-            in_flight: count(ApproximateNumberOfMessagesNotVisible),
-            delayed: count(ApproximateNumberOfMessagesDelayed),
-        })
+        let depth = self.sqs().queue_depth(&pair.url).await.map_err(Problem::unavailable(QUEUES))?;
+        let backbone_aws::QueueDepth { visible, in_flight, delayed } = depth;
+        Ok(QueueDepth { name: pair.name.clone(), visible, in_flight, delayed })
+    }
+
+    /// The local SQS, for the time of one request.
+    pub(super) fn sqs(&self) -> Invocation<'_> {
+        self.aws.invocation("page", self.aws.now_ms().saturating_add(REQUEST_LIMIT_MS))
     }
 
     /// Every message of a queue, and none of them touched: MiniStack can show what SQS cannot.

@@ -9,6 +9,10 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use aws_types::SdkConfig;
+use backbone_aws::Aws;
+use backbone_aws::settings::{
+    AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, AWS_REGION, AWS_SECRET_ACCESS_KEY, Settings,
+};
 use serde::Deserialize;
 
 /// Access key and secret that administer MiniStack, which knows no others.
@@ -74,6 +78,18 @@ impl StackDescription {
     /// Every function: outputs `<Name>Function`.
     pub(super) fn functions(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().filter(|(output, _)| output.ends_with("Function")).map(|(_, name)| name.as_str())
+    }
+
+    /// MiniStack's SQS, with its administrator's rights, as operators reach that of AWS.
+    pub(super) fn aws(&self) -> Aws {
+        let value = |name: &str| match name {
+            AWS_REGION => Some(self.region.clone()),
+            AWS_ACCESS_KEY_ID | AWS_SECRET_ACCESS_KEY => Some(ADMIN.to_owned()),
+            AWS_ENDPOINT_URL => Some(self.aws_endpoint.clone()),
+            _ => None,
+        };
+        let settings = Settings::from_env(&value, &[]).expect("it names no setting that could be missing");
+        Aws::new(settings).expect("Region, keys and endpoint are there")
     }
 
     /// How to reach MiniStack, with its administrator's rights.

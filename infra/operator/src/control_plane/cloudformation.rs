@@ -16,7 +16,6 @@ pub(crate) struct StackState {
     /// When it was last changed, as AWS writes it.
     pub(crate) changed_at: Option<String>,
     pub(crate) outputs: BTreeMap<String, String>,
-    pub(crate) parameters: BTreeMap<String, String>,
 }
 
 /// A part of a stack.
@@ -86,7 +85,6 @@ fn stack_state(xml: &str) -> Option<StackState> {
         status: element_text(xml, "StackStatus")?,
         changed_at: element_text(xml, "LastUpdatedTime").or_else(|| element_text(xml, "CreationTime")),
         outputs: pairs("Outputs", "OutputKey", "OutputValue"),
-        parameters: pairs("Parameters", "ParameterKey", "ParameterValue"),
     })
 }
 
@@ -99,14 +97,13 @@ mod tests {
         let xml = "<R xmlns='http://cloudformation.amazonaws.com/doc/2010-05-15/'><Stacks><member>
             <StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-03-31T23:33:20Z</CreationTime>
             <Outputs><member><OutputKey>A</OutputKey><OutputValue>1</OutputValue></member></Outputs>
-            <Parameters><member><ParameterKey>P</ParameterKey><ParameterValue></ParameterValue></member></Parameters>
             </member></Stacks></R>";
         let state = stack_state(xml).unwrap();
         assert_eq!(
             (state.status.as_str(), state.changed_at.as_deref()),
             ("CREATE_COMPLETE", Some("2026-03-31T23:33:20Z"))
         );
-        assert_eq!((state.outputs["A"].as_str(), state.parameters["P"].as_str()), ("1", ""));
+        assert_eq!(state.outputs["A"], "1");
         assert_eq!(stack_state("<R/>"), None);
     }
 }

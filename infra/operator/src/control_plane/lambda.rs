@@ -16,8 +16,6 @@ pub(crate) struct Function {
     pub(crate) last_update: String,
     /// As AWS writes it.
     pub(crate) changed_at: String,
-    /// The name of its role.
-    pub(crate) role: String,
     /// Where it writes its lines.
     pub(crate) log_group: String,
     pub(crate) variables: BTreeMap<String, String>,
@@ -78,7 +76,6 @@ fn function(name: &str, answer: &Value) -> Function {
         state: text(&answer["State"]),
         last_update: text(&answer["LastUpdateStatus"]),
         changed_at: text(&answer["LastModified"]),
-        role: text(&answer["Role"]).rsplit('/').next().unwrap_or_default().to_owned(),
         log_group: if group.is_empty() { format!("/aws/lambda/{name}") } else { group },
         variables: variables.map(|(name, value)| (name.clone(), text(value))).collect(),
     }
@@ -95,13 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_read_with_its_role_and_its_log_group() {
+    fn a_function_is_read_with_its_log_group() {
         let answer = json!({
-            "State": "Active", "LastUpdateStatus": "Successful", "Role": "arn:aws:iam::1:role/path/the-role",
+            "State": "Active", "LastUpdateStatus": "Successful",
             "Environment": { "Variables": { "REGISTRY_URL": "https://r" } },
         });
         let function = function("f", &answer);
-        assert_eq!((function.role.as_str(), function.log_group.as_str()), ("the-role", "/aws/lambda/f"));
+        assert_eq!(function.log_group, "/aws/lambda/f");
         assert_eq!(function.variables["REGISTRY_URL"], "https://r");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, CallError, ControlPlane, Service};
 
-/// A page is what AWS returns at most; so many pages are enough for any one receipt.
+/// A page is what AWS returns at most. For each of so many it looks through about a megabyte.
 const PAGE: usize = 10_000;
 const PAGES_MAX: usize = 1_000;
 
@@ -16,17 +16,25 @@ pub(crate) struct LogEvent {
     pub(crate) message: String,
 }
 
+/// Lines of a log, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogLines {
+    pub(crate) events: Vec<LogEvent>,
+    /// Whether the log was looked through to its end.
+    pub(crate) are_all: bool,
+}
+
 impl ControlPlane {
-    /// The lines of `group` since `since_ms` (milliseconds since the Unix epoch) that hold `term`, oldest first. A group
-    /// that does not exist has no lines.
+    /// The lines of `group` since `since_ms` (milliseconds since the Unix epoch) that hold `term`. A group that does not
+    /// exist has no lines.
     pub(crate) async fn log_lines(
         &self,
         group: &str,
         since_ms: u64,
         term: &str,
         mut on_page: impl FnMut(),
-    ) -> Result<Vec<LogEvent>, CallError> {
-        let mut lines = Vec::new();
+    ) -> Result<LogLines, CallError> {
+        let mut lines = LogLines::default();
         let mut next = Value::Null;
         for _ in 0..PAGES_MAX {
             let mut query = json!({
@@ -36,21 +44,25 @@ impl ControlPlane {
                 query["nextToken"] = next;
             }
             let answer = match self.logs("FilterLogEvents", &query).await {
-                Err(CallError::Refused { code, .. }) if code == "ResourceNotFoundException" => break,
+                Err(CallError::Refused { code, .. }) if code == "ResourceNotFoundException" => {
+                    lines.are_all = true;
+                    break;
+                }
                 other => other?,
             };
             let events = answer["events"].as_array().map_or(&[][..], Vec::as_slice);
-            lines.extend(events.iter().filter_map(|event| {
+            lines.events.extend(events.iter().filter_map(|event| {
                 let message = event["message"].as_str()?.trim_end().to_owned();
                 Some(LogEvent { at_ms: event["timestamp"].as_u64()?, message })
             }));
             on_page();
             next = answer["nextToken"].clone();
             if next.is_null() {
+                lines.are_all = true;
                 break;
             }
         }
-        lines.sort_by_key(|line| line.at_ms);
+        lines.events.sort_by_key(|line| line.at_ms);
         Ok(lines)
     }
 

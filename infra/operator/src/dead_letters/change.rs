@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::PathBuf;
 
+use backbone::error_chain::ErrorChain;
 use backbone::timestamp::to_iso;
 use backbone_aws::Letter;
 use serde::Serialize;
-use serde_json::json;
 
+use super::archive::Archive;
+use super::gaps::Gaps;
 use super::letter::DeadLetterView;
+use super::queues::QueuePair;
 use super::walk::Walk;
-use super::{Held, Selection, queues};
+use super::{Selection, queues};
 use crate::answer::{Answer, Exit, table};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
@@ -29,22 +30,21 @@ enum Change {
     Discard(Archive),
 }
 
-/// The file that keeps what is deleted. There is none until something is.
-struct Archive {
-    file: Option<File>,
-    path: PathBuf,
-}
-
 /// What became of the letters of one reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Counts {
     /// They were chosen.
     chosen: u64,
     /// They were sent again, or deleted.
     done: u64,
-    /// They were sent again and could not be taken off the dead-letter queue: the next redrive sends them once more, which
-    /// delivers nothing twice.
+    /// They were sent again, or kept in the file, and could not be taken off the dead-letter queue: the next redrive sends
+    /// them once more, under the same frame id.
     left_behind: u64,
+    /// A call about them was not answered: they may have been sent, or deleted.
+    not_known: u64,
+    /// They were sent again and are dead again, for this reason.
+    returned: u64,
 }
 
 /// What became of all of them.
@@ -55,7 +55,11 @@ struct Changed {
     verbs: (&'static str, &'static str),
     dry_run: bool,
     counts: Vec<ChangedReason>,
-    held_elsewhere: u64,
+    #[serde(flatten)]
+    gaps: Gaps,
+    /// Why SQS has not taken or deleted one, in its own words: the first that it said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
 }
@@ -69,10 +73,23 @@ struct ChangedReason {
     counts: Counts,
 }
 
+/// A letter that is chosen, and how operators see it.
+type Chosen = (Letter, DeadLetterView);
+
+/// A change under way.
+struct Work<'a> {
+    deployment: &'a Deployment,
+    selection: &'a Selection,
+    change: Change,
+    /// By queue and reason.
+    counts: BTreeMap<(String, String), Counts>,
+    refusal: Option<String>,
+}
+
 pub(super) async fn redrive(deployment: &Deployment, selection: &Selection) -> Result<Answer, Failure> {
     selection.checked()?;
-    let mut change = if selection.dry_run { Change::Look } else { Change::Redrive };
-    make(deployment, selection, &mut change, ("redrive", "redriven")).await
+    let change = if selection.dry_run { Change::Look } else { Change::Redrive };
+    Work::new(deployment, selection, change).make(("redrive", "redriven")).await
 }
 
 pub(super) async fn discard(
@@ -82,11 +99,11 @@ pub(super) async fn discard(
     to: Option<PathBuf>,
 ) -> Result<Answer, Failure> {
     selection.checked()?;
-    let mut change = match (selection.dry_run, yes) {
+    let change = match (selection.dry_run, yes) {
         (true, _) => Change::Look,
         (false, true) => {
             let name = || format!("dead-letters-{}.jsonl", to_iso(deployment.now_ms()).replace(':', ""));
-            Change::Discard(Archive { file: None, path: to.unwrap_or_else(|| name().into()) })
+            Change::Discard(Archive::at(to.unwrap_or_else(|| name().into())))
         }
         (false, false) => {
             return Err(Failure::Unconfirmed(
@@ -94,88 +111,147 @@ pub(super) async fn discard(
             ));
         }
     };
-    make(deployment, selection, &mut change, ("discard", "discarded")).await
+    Work::new(deployment, selection, change).make(("discard", "discarded")).await
 }
 
-/// Goes through the queues and makes the change to every letter that is chosen.
-async fn make(
-    deployment: &Deployment,
-    selection: &Selection,
-    change: &mut Change,
-    verbs: (&'static str, &'static str),
-) -> Result<Answer, Failure> {
-    let mut counts = BTreeMap::new();
-    let mut held_elsewhere = 0;
-    for pair in queues::chosen(deployment, selection.filter.queue.as_deref())? {
-        let mut walk = Walk::begin(deployment, &pair).await?;
-        held_elsewhere += walk.held_elsewhere;
-        let made = make_on(deployment, selection, change, &mut walk, &mut counts).await;
-        // Whatever ended the walk, the others get back what is still held.
-        walk.end().await?;
-        made?;
+impl<'a> Work<'a> {
+    const fn new(deployment: &'a Deployment, selection: &'a Selection, change: Change) -> Self {
+        Self { deployment, selection, change, counts: BTreeMap::new(), refusal: None }
     }
-    let changed = Changed {
-        verbs,
-        dry_run: selection.dry_run,
-        counts: counts
-            .into_iter()
-            .map(|((queue, reason_code), counts)| ChangedReason { queue, reason_code, counts })
-            .collect(),
-        held_elsewhere,
-        file: match change {
-            Change::Discard(archive) => archive.file.as_ref().map(|_| archive.path.display().to_string()),
-            Change::Look | Change::Redrive => None,
-        },
-    };
-    let exit = changed.exit();
-    Ok(Answer::of(&changed, exit))
-}
 
-async fn make_on(
-    deployment: &Deployment,
-    selection: &Selection,
-    change: &mut Change,
-    walk: &mut Walk<'_>,
-    counts: &mut BTreeMap<(String, String), Counts>,
-) -> Result<(), Failure> {
-    let now_ms = deployment.now_ms();
-    loop {
-        let letters = walk.next().await?;
-        if letters.is_empty() {
+    /// Goes through the queues and makes the change to every letter that is chosen. A failure on the way ends it and is
+    /// part of the answer: what was done until then is done.
+    async fn make(mut self, verbs: (&'static str, &'static str)) -> Result<Answer, Failure> {
+        let mut gaps = Gaps::default();
+        for pair in queues::chosen(self.deployment, self.selection.filter.queue.as_deref())? {
+            let ended = match self.walk_through(&pair).await {
+                // Nothing has been begun anywhere, or nothing could be.
+                Err(failure) if self.counts.is_empty() || failure.exit() == Exit::Usage => {
+                    return Err(failure);
+                }
+                Err(failure) => Gaps { problem: Some(ErrorChain(&failure).to_string()), ..Gaps::default() },
+                Ok(ended) => ended,
+            };
+            gaps.add(ended);
+            if gaps.problem.is_some() {
+                break;
+            }
+        }
+        let file = match &self.change {
+            Change::Discard(archive) => archive.path().map(|path| path.display().to_string()),
+            Change::Look | Change::Redrive => None,
+        };
+        let changed = Changed {
+            verbs,
+            dry_run: self.selection.dry_run,
+            counts: self
+                .counts
+                .into_iter()
+                .map(|((queue, reason_code), counts)| ChangedReason { queue, reason_code, counts })
+                .collect(),
+            gaps,
+            refusal: self.refusal,
+            file,
+        };
+        let exit = changed.exit();
+        Ok(Answer::of(&changed, exit))
+    }
+
+    async fn walk_through(&mut self, pair: &QueuePair) -> Result<Gaps, Failure> {
+        let mut walk = Walk::begin(self.deployment, pair).await?;
+        let made = self.make_on(&mut walk).await;
+        for letter in walk.returned() {
+            of(&mut self.counts, &DeadLetterView::of(pair, letter)).returned += 1;
+        }
+        // Whatever ended the walk, the others get back what is still held.
+        let gaps = walk.end(made.as_ref().err()).await;
+        match made {
+            Err(failure) if failure.exit() == Exit::Usage => Err(failure),
+            Err(_) | Ok(()) => Ok(gaps),
+        }
+    }
+
+    async fn make_on(&mut self, walk: &mut Walk<'_>) -> Result<(), Failure> {
+        let now_ms = self.deployment.now_ms();
+        loop {
+            let letters = walk.next().await?;
+            if letters.is_empty() {
+                return Ok(());
+            }
+            let views: Vec<_> = letters.iter().map(|letter| DeadLetterView::of(walk.pair, letter)).collect();
+            let chosen: Vec<Chosen> = letters
+                .into_iter()
+                .zip(views)
+                .filter(|(_, view)| self.selection.filter.takes(view, now_ms))
+                .inspect(|(_, view)| of(&mut self.counts, view).chosen += 1)
+                .collect();
+            for batch in batches(&chosen) {
+                let ready = self.put_elsewhere(walk, &batch).await?;
+                self.take_off(walk, &ready).await?;
+            }
+        }
+    }
+
+    /// Sends or keeps letters. Those that are somewhere else now, and may be deleted here.
+    async fn put_elsewhere<'b>(
+        &mut self,
+        walk: &mut Walk<'_>,
+        batch: &[&'b Chosen],
+    ) -> Result<Vec<&'b Chosen>, Failure> {
+        match &mut self.change {
+            Change::Look => Ok(Vec::new()),
+            Change::Discard(archive) => archive.keep(batch).map(|()| batch.to_vec()),
+            Change::Redrive => {
+                let letters: Vec<Letter> = batch.iter().map(|(letter, _)| letter.clone()).collect();
+                let sent = self.deployment.stores().send_again(&walk.pair.source_url, &letters).await;
+                let sent = sent.inspect_err(|_| self.lose_sight_of(batch))?;
+                let mut ready = Vec::with_capacity(batch.len());
+                for (one, sent) in batch.iter().zip(sent) {
+                    match sent {
+                        Ok(message_id) => {
+                            walk.note_sent(message_id);
+                            ready.push(*one);
+                        }
+                        Err(refusal) => self.note_refusal(refusal),
+                    }
+                }
+                Ok(ready)
+            }
+        }
+    }
+
+    /// Deletes letters that are somewhere else already.
+    async fn take_off(&mut self, walk: &mut Walk<'_>, ready: &[&Chosen]) -> Result<(), Failure> {
+        if ready.is_empty() {
             return Ok(());
         }
-        let views: Vec<_> = letters.iter().map(|letter| DeadLetterView::of(walk.pair, letter)).collect();
-        let chosen: Vec<_> = letters
-            .into_iter()
-            .zip(views)
-            .filter(|(_, view)| selection.filter.takes(view, now_ms))
-            .inspect(|(_, view)| of(counts, view).chosen += 1)
-            .collect();
-        for batch in batches(&chosen) {
-            let letters: Vec<Letter> = batch.iter().map(|(letter, _)| letter.clone()).collect();
-            let ready = match change {
-                Change::Look => continue,
-                Change::Redrive => deployment.stores().send_again(&walk.pair.source_url, &letters).await?,
-                Change::Discard(archive) => archive.keep(&batch).map(|()| vec![true; batch.len()])?,
-            };
-            // Sent, or kept, first: whatever is deleted is somewhere else already.
-            let ready: Vec<_> =
-                batch.iter().zip(ready).filter_map(|(one, ready)| ready.then_some(one)).collect();
-            let letters: Vec<Letter> = ready.iter().map(|(letter, _)| letter.clone()).collect();
-            if letters.is_empty() {
-                continue;
-            }
-            let gone = deployment.stores().delete_letters(&walk.pair.dlq_url, &letters).await?;
-            for ((letter, view), gone) in ready.into_iter().zip(gone) {
-                let counts = of(counts, view);
-                if gone {
+        let letters: Vec<Letter> = ready.iter().map(|(letter, _)| letter.clone()).collect();
+        let gone = self.deployment.stores().delete_letters(&walk.pair.dlq_url, &letters).await;
+        let gone = gone.inspect_err(|_| self.lose_sight_of(ready))?;
+        for ((letter, view), gone) in ready.iter().copied().zip(gone) {
+            let counts = of(&mut self.counts, view);
+            match gone {
+                Ok(()) => {
                     counts.done += 1;
                     walk.deal_with(letter);
-                } else {
+                }
+                Err(refusal) => {
                     counts.left_behind += 1;
+                    self.note_refusal(refusal);
                 }
             }
         }
+        Ok(())
+    }
+
+    fn lose_sight_of(&mut self, batch: &[&Chosen]) {
+        for (_, view) in batch {
+            of(&mut self.counts, view).not_known += 1;
+        }
+    }
+
+    fn note_refusal(&mut self, refusal: String) {
+        self.refusal.get_or_insert(refusal);
     }
 }
 
@@ -184,8 +260,8 @@ fn of<'a>(counts: &'a mut BTreeMap<(String, String), Counts>, view: &DeadLetterV
 }
 
 /// Cuts letters into what one call takes.
-fn batches(letters: &[(Letter, DeadLetterView)]) -> Vec<Vec<&(Letter, DeadLetterView)>> {
-    let mut batches: Vec<Vec<&(Letter, DeadLetterView)>> = Vec::new();
+fn batches(letters: &[Chosen]) -> Vec<Vec<&Chosen>> {
+    let mut batches: Vec<Vec<&Chosen>> = Vec::new();
     let mut bytes = usize::MAX;
     for one in letters {
         let size = one.0.body.len();
@@ -203,77 +279,60 @@ fn batches(letters: &[(Letter, DeadLetterView)]) -> Vec<Vec<&(Letter, DeadLetter
     batches
 }
 
-impl Archive {
-    /// The file, new: what is in one already is not to be mixed with this, or overwritten.
-    fn file(&mut self) -> std::io::Result<&mut File> {
-        let file = if let Some(file) = self.file.take() {
-            file
-        } else {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600); // bodies are nobody else's business
-            options.open(&self.path)?
-        };
-        Ok(self.file.insert(file))
-    }
-
-    /// Adds one line for each letter, and returns once the disk has them.
-    fn keep(&mut self, letters: &[&(Letter, DeadLetterView)]) -> Result<(), Failure> {
-        let lines = letters.iter().map(|(letter, view)| {
-            let Letter { message_id, body, attributes, sent_at_ms, .. } = letter;
-            let line = json!({
-                "queue": view.queue, "messageId": message_id, "sentAt": to_iso(*sent_at_ms), "attributes": attributes,
-                "body": body,
-            });
-            format!("{line}\n")
-        });
-        let text: String = lines.collect();
-        let kept = self.file().and_then(|file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_data()
-        });
-        kept.map_err(|source| Failure::File { path: self.path.display().to_string(), source })
-    }
-}
-
 impl Changed {
     fn exit(&self) -> Exit {
         let sum = |of: fn(&Counts) -> u64| self.counts.iter().map(|reason| of(&reason.counts)).sum::<u64>();
         let (chosen, done) = (sum(|counts| counts.chosen), sum(|counts| counts.done));
-        match (self.held_elsewhere, chosen) {
-            (0, 0) => Exit::NotFound,
-            (0, _) if self.dry_run || done == chosen => Exit::Done,
-            (_, _) => Exit::Partly,
+        match (self.gaps.exit(), chosen) {
+            (Some(exit), _) => exit,
+            (None, 0) => Exit::NotFound,
+            (None, _) if self.dry_run => Exit::Done,
+            (None, _) if done == chosen && sum(|counts| counts.returned) == 0 => Exit::Done,
+            (None, _) => Exit::Partly,
         }
+    }
+
+    /// What is said of the letters of one reason.
+    fn said_of(&self, counts: Counts) -> String {
+        let (verb, past) = self.verbs;
+        let Counts { chosen, done, left_behind, not_known, returned } = counts;
+        if self.dry_run {
+            return format!("would {verb} {chosen}");
+        }
+        let mut said = Vec::new();
+        if chosen > 0 {
+            said.push(format!("{past} {done} of {chosen}"));
+        }
+        if left_behind > 0 {
+            said.push(format!("{left_behind} could not be taken off the dead-letter queue"));
+        }
+        if not_known > 0 {
+            said.push(format!("of {not_known} it is not known"));
+        }
+        if returned > 0 {
+            said.push(format!("{returned} came back dead"));
+        }
+        said.join("; ")
     }
 }
 
 impl fmt::Display for Changed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (verb, past) = self.verbs;
         if self.counts.is_empty() {
-            return write!(formatter, "no dead letter is chosen{}", Held(self.held_elsewhere));
+            return write!(formatter, "no dead letter is chosen{}", self.gaps);
         }
         let row = |reason: &ChangedReason| {
-            let Counts { chosen, done, left_behind } = reason.counts;
-            let what = if self.dry_run {
-                format!("would {verb} {chosen}")
-            } else if left_behind > 0 {
-                format!(
-                    "{past} {done} of {chosen}; {left_behind} could not be taken off the dead-letter queue"
-                )
-            } else {
-                format!("{past} {done} of {chosen}")
-            };
-            [reason.queue.clone(), reason.reason_code.clone(), what]
+            [reason.queue.clone(), reason.reason_code.clone(), self.said_of(reason.counts)]
         };
         let rows = self.counts.iter().map(row);
         write!(formatter, "{}", table(["queue", "reason", "letters"], rows))?;
+        if let Some(refusal) = &self.refusal {
+            write!(formatter, "\nSQS says: {refusal}")?;
+        }
         if let Some(file) = &self.file {
             write!(formatter, "\nkept in {file}")?;
         }
-        write!(formatter, "{}", Held(self.held_elsewhere))
+        write!(formatter, "{}", self.gaps)
     }
 }
 
@@ -296,21 +355,35 @@ mod tests {
         assert!(batches(&[]).is_empty());
     }
 
-    fn changed(dry_run: bool, held_elsewhere: u64, counts: Counts) -> Changed {
+    fn changed(dry_run: bool, gaps: Gaps, counts: Counts) -> Changed {
         let (queue, reason_code) = ("receipts".to_owned(), "not_json".to_owned());
         let counts = vec![ChangedReason { queue, reason_code, counts }];
-        Changed { verbs: ("redrive", "redriven"), dry_run, counts, held_elsewhere, file: None }
+        let file = Some("kept.jsonl".to_owned());
+        Changed { verbs: ("redrive", "redriven"), dry_run, counts, gaps, refusal: None, file }
     }
 
     #[test]
     fn it_says_what_was_done_and_what_was_not() {
-        let all = Counts { chosen: 3, done: 3, left_behind: 0 };
-        let most = Counts { chosen: 3, done: 2, left_behind: 1 };
+        let none = Gaps::default;
+        let all = Counts { chosen: 3, done: 3, ..Counts::default() };
+        let most = Counts { chosen: 3, done: 2, ..Counts::default() };
+        let held = Gaps { held_elsewhere: 2, ..none() };
+        let broken = Gaps { problem: Some("SQS is silent".to_owned()), ..none() };
         for (changed, exit, words) in [
-            (changed(true, 0, Counts { done: 0, ..all }), Exit::Done, "would redrive 3"),
-            (changed(false, 0, all), Exit::Done, "redriven 3 of 3"),
-            (changed(false, 0, most), Exit::Partly, "redriven 2 of 3; 1 could not be taken off"),
-            (changed(false, 2, all), Exit::Partly, "somebody else holds 2 more"),
+            (changed(true, none(), Counts { done: 0, ..all }), Exit::Done, "would redrive 3"),
+            (changed(false, none(), all), Exit::Done, "redriven 3 of 3"),
+            (
+                changed(false, none(), Counts { left_behind: 1, ..most }),
+                Exit::Partly,
+                "redriven 2 of 3; 1 could not be taken off",
+            ),
+            (changed(false, none(), Counts { returned: 1, ..all }), Exit::Partly, "3 of 3; 1 came back dead"),
+            (changed(false, held, all), Exit::Partly, "somebody else holds 2 more"),
+            (
+                changed(false, broken, Counts { not_known: 1, ..most }),
+                Exit::NotKnown,
+                "2 of 3; of 1 it is not known\nkept in kept.jsonl\nit ended too early: SQS is silent",
+            ),
         ] {
             let text = changed.to_string();
             assert!(text.contains(words), "{text}");

@@ -37,7 +37,8 @@ pub(crate) struct DeadLetterView {
     /// The same in milliseconds since the Unix epoch.
     #[serde(skip)]
     pub(crate) since_ms: u64,
-    /// How often the queue that it comes from has shown it.
+    /// How often the queue that it comes from has shown it. Of a letter that SQS has moved itself, which keeps its count,
+    /// every look at it is one more.
     pub(crate) receives: u64,
 }
 

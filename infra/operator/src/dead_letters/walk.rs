@@ -1,11 +1,13 @@
 //! Going through a dead-letter queue, which cannot be looked at: every letter is received, which hides it from everybody
 //! else, and given back unless it was dealt with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use backbone_aws::{LETTERS_AT_ONCE, Letter};
+use backbone_aws::{LETTERS_AT_ONCE, Letter, QueueDepth};
+use futures_util::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 
+use super::gaps::Gaps;
 use super::queues::QueuePair;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
@@ -16,79 +18,186 @@ const HIDDEN_S_MIN: u64 = 30;
 const LETTERS_PER_SECOND: u64 = 50;
 /// SQS's own limit.
 const HIDDEN_S_MAX: u64 = 12 * 60 * 60;
+/// Always a long poll: a short one asks some of SQS's servers only, and finds nothing where there is something.
+const WAIT_S: u8 = 1;
 /// So often nothing may come while something is still to be expected: SQS's count is not exact.
 const EMPTY_RECEIVES_MAX: u32 = 3;
+/// How many batches are given back side by side.
+const GIVEN_BACK_AT_ONCE: usize = 8;
 
 /// A walk through one queue.
 pub(crate) struct Walk<'a> {
     deployment: &'a Deployment,
     pub(crate) pair: &'a QueuePair,
-    hidden_s: u32,
-    /// How many there should be.
-    expected: u64,
-    /// How many somebody else held, or had sent with a delay, when it began. They are not seen.
-    pub(crate) held_elsewhere: u64,
+    hidden_s: u64,
+    /// How much was there when it began.
+    depth: QueueDepth,
+    letters: Letters,
+    progress: ProgressBar,
+}
+
+/// What has come so far.
+#[derive(Default)]
+struct Letters {
     /// Those that were seen, with their newest handles; a handle is gone once its letter was dealt with.
     seen: HashMap<String, Option<Letter>>,
-    progress: ProgressBar,
+    /// The ids of the messages that were sent again.
+    sent: BTreeSet<String>,
+    /// Those of them that are dead again, which are not to be sent once more and so on without end.
+    returned: HashMap<String, Letter>,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) async fn begin(deployment: &'a Deployment, pair: &'a QueuePair) -> Result<Self, Failure> {
         let depth = deployment.stores().queue_depth(&pair.dlq_url).await?;
-        let hidden_s = (HIDDEN_S_MIN + depth.visible / LETTERS_PER_SECOND).min(HIDDEN_S_MAX);
-        let progress = crate::progress::bar(depth.visible, &format!("{} dead letters", pair.name));
         Ok(Self {
             deployment,
             pair,
-            hidden_s: u32::try_from(hidden_s).unwrap_or(u32::MAX),
-            expected: depth.visible,
-            held_elsewhere: depth.in_flight + depth.delayed,
-            seen: HashMap::new(),
-            progress,
+            hidden_s: (HIDDEN_S_MIN + depth.visible / LETTERS_PER_SECOND).min(HIDDEN_S_MAX),
+            depth,
+            letters: Letters::default(),
+            progress: crate::progress::bar(depth.visible, &format!("{} dead letters", pair.name)),
         })
     }
 
     /// Some letters that were not seen yet; none once all were.
     pub(crate) async fn next(&mut self) -> Result<Vec<Letter>, Failure> {
-        for _ in 0..EMPTY_RECEIVES_MAX {
-            let has_all = u64::try_from(self.seen.len()).unwrap_or(u64::MAX) >= self.expected;
-            let (url, wait_s) = (&self.pair.dlq_url, u8::from(!has_all));
-            let letters = self.deployment.stores().receive_letters(url, self.hidden_s, wait_s).await?;
-            let mut fresh = Vec::with_capacity(LETTERS_AT_ONCE);
-            for letter in letters {
-                match self.seen.get_mut(&letter.message_id) {
-                    // Its time was over before the walk was: only the newest handle counts.
-                    Some(held) => {
-                        if let Some(held) = held {
-                            *held = letter;
-                        }
-                    }
-                    None => fresh.push(letter),
+        let mut empty = 0;
+        loop {
+            let hidden_s = u32::try_from(self.hidden_s).unwrap_or(u32::MAX);
+            let received =
+                self.deployment.stores().receive_letters(&self.pair.dlq_url, hidden_s, WAIT_S).await?;
+            if received.is_empty() {
+                empty += 1;
+                if self.letters.count() >= self.depth.visible || empty == EMPTY_RECEIVES_MAX {
+                    return Ok(Vec::new());
                 }
+                continue;
             }
+            let fresh = self.letters.take_in(received);
             if !fresh.is_empty() {
-                let held = fresh.iter().map(|letter| (letter.message_id.clone(), Some(letter.clone())));
-                self.seen.extend(held);
-                self.progress.inc(u64::try_from(fresh.len()).unwrap_or_default());
+                self.progress.inc(count(fresh.len()));
                 return Ok(fresh);
             }
-            if has_all {
-                break;
-            }
+            // Their time was over before the walk was. With a longer one they do not come round for ever.
+            self.hidden_s = (self.hidden_s * 2).min(HIDDEN_S_MAX);
         }
-        Ok(Vec::new())
+    }
+
+    /// Notes under which id a letter was sent again.
+    pub(crate) fn note_sent(&mut self, message_id: String) {
+        self.letters.sent.insert(message_id);
     }
 
     /// Notes that a letter is gone.
     pub(crate) fn deal_with(&mut self, letter: &Letter) {
-        self.seen.insert(letter.message_id.clone(), None);
+        self.letters.seen.insert(letter.message_id.clone(), None);
     }
 
-    /// Gives back what was not dealt with.
-    pub(crate) async fn end(self) -> Result<(), Failure> {
+    /// The letters that this walk has sent again and that were buried again meanwhile.
+    pub(crate) fn returned(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.returned.values()
+    }
+
+    /// Gives back what was not dealt with. `problem` is what has ended the walk, if it did not come to its end.
+    pub(crate) async fn end(self, problem: Option<&Failure>) -> Gaps {
         self.progress.finish_and_clear();
-        let kept: Vec<Letter> = self.seen.into_values().flatten().collect();
-        Ok(self.deployment.stores().give_back(&self.pair.dlq_url, &kept).await?)
+        // A walk that was ended does not know of the rest who holds it.
+        let missing = match problem {
+            None => self.depth.visible.saturating_sub(self.letters.count()),
+            Some(_) => 0,
+        };
+        let kept = self.letters.kept();
+        let chunks = kept.chunks(LETTERS_AT_ONCE);
+        // A call each: one of them that takes long does not take the time of the others.
+        let giving = stream::iter(chunks).map(async |letters| {
+            let given = self.deployment.stores().give_back(&self.pair.dlq_url, letters).await;
+            if given.is_ok() { 0 } else { count(letters.len()) }
+        });
+        let not_given_back = giving
+            .buffer_unordered(GIVEN_BACK_AT_ONCE)
+            .fold(0, async |sum, not_given_back| sum + not_given_back)
+            .await;
+        Gaps {
+            held_elsewhere: self.depth.in_flight + self.depth.delayed + missing,
+            not_given_back,
+            problem: problem.map(|problem| backbone::error_chain::ErrorChain(problem).to_string()),
+        }
+    }
+}
+
+impl Letters {
+    /// How many were seen.
+    fn count(&self) -> u64 {
+        count(self.seen.len())
+    }
+
+    /// Notes what has come; those of it that are new.
+    fn take_in(&mut self, received: Vec<Letter>) -> Vec<Letter> {
+        let mut fresh = Vec::with_capacity(received.len());
+        for letter in received {
+            let id = letter.message_id.clone();
+            if letter.is_one_of(&self.sent) {
+                self.returned.insert(id, letter);
+            } else if let Some(held) = self.seen.get_mut(&id) {
+                // Only the newest handle counts.
+                if let Some(held) = held {
+                    *held = letter;
+                }
+            } else {
+                self.seen.insert(id, Some(letter.clone()));
+                fresh.push(letter);
+            }
+        }
+        fresh
+    }
+
+    /// Those that are still to be given back.
+    fn kept(self) -> Vec<Letter> {
+        self.seen.into_values().flatten().chain(self.returned.into_values()).collect()
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::letter::tests::letter;
+    use super::*;
+
+    fn named(id: &str, handle: &str, original: Option<&str>) -> Letter {
+        let attributes: Vec<_> = original.map(|id| ("originalMessageId", id)).into_iter().collect();
+        let (message_id, receipt_handle) = (id.to_owned(), handle.to_owned());
+        Letter { message_id, receipt_handle, ..letter("{}", &attributes) }
+    }
+
+    #[test]
+    fn what_was_sent_again_and_has_died_again_is_not_new() {
+        let mut letters = Letters::default();
+        assert_eq!(letters.take_in(vec![named("a", "1", Some("o"))]).len(), 1);
+        letters.sent.extend(["n".to_owned(), "m".to_owned()]);
+        letters.seen.insert("a".to_owned(), None);
+        // Buried on purpose, and moved by SQS itself, which keeps the id.
+        let back = vec![named("b", "2", Some("n")), named("m", "3", None)];
+        assert_eq!(letters.take_in(back), []);
+        assert_eq!(
+            (letters.count(), letters.returned.len()),
+            (1, 2),
+            "the queue's count knew nothing of them"
+        );
+        let handles: BTreeSet<_> = letters.kept().into_iter().map(|letter| letter.receipt_handle).collect();
+        assert_eq!(handles, BTreeSet::from(["2".to_owned(), "3".to_owned()]), "they are given back");
+    }
+
+    #[test]
+    fn a_letter_that_is_shown_again_is_held_by_its_newest_handle() {
+        let mut letters = Letters::default();
+        assert_eq!(letters.take_in(vec![named("a", "1", None), named("b", "2", None)]).len(), 2);
+        letters.seen.insert("b".to_owned(), None);
+        assert_eq!(letters.take_in(vec![named("a", "3", None), named("b", "4", None)]), []);
+        let kept = letters.kept();
+        assert_eq!((kept.len(), kept[0].receipt_handle.as_str()), (1, "3"), "what is gone is not given back");
     }
 }

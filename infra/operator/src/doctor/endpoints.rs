@@ -45,7 +45,7 @@ fn health(check: &str, answer: Result<HttpAnswer, NoAnswer>) -> Finding {
     }
 }
 
-/// Knocks without a token. Whoever refuses that is there: 401 on AWS, 500 on MiniStack for the same refusal.
+/// Knocks without a token. Whoever refuses that is there.
 async fn web_socket(http: &Http, url: &str) -> Finding {
     let check = format!("WebSocket API {url}");
     let handshake = http::Request::get(url.replacen("ws", "http", 1))
@@ -58,10 +58,22 @@ async fn web_socket(http: &Http, url: &str) -> Finding {
         Ok(request) => http.send(request).await,
         Err(_) => Err(NoAnswer::Request(url.to_owned())),
     };
+    handshake_finding(check, url, answer)
+}
+
+/// AWS answers a refusal with 401, and with 500 if the authorizer does not come to one. MiniStack, which has no TLS,
+/// answers a refusal with 500.
+fn handshake_finding(check: String, url: &str, answer: Result<HttpAnswer, NoAnswer>) -> Finding {
     match answer {
-        Ok(HttpAnswer { status: 401 | 500, .. }) => {
+        Ok(HttpAnswer { status: 401, .. }) => Finding::fine(check, "refuses a handshake without a token"),
+        Ok(HttpAnswer { status: 500, .. }) if url.starts_with("ws://") => {
             Finding::fine(check, "refuses a handshake without a token")
         }
+        Ok(HttpAnswer { status: 500, .. }) => Finding::fault(
+            check,
+            "answers a handshake without a token with 500: its authorizer fails",
+            "read the authorizer's log; docs/runbook.md, authorizer-failures",
+        ),
         Ok(HttpAnswer { status, .. }) => {
             Finding::fault(check, format!("answers a handshake without a token with {status}"), DEPLOY_AGAIN)
         }
@@ -85,7 +97,7 @@ async fn connections(patient: &Patient<'_>) -> Vec<Finding> {
             Ok(status @ (400 | 410)) => {
                 Finding::fine(check, format!("says {status} of a connection that is none"))
             }
-            Ok(403) => Finding::warning(
+            Ok(403) => Finding::hidden(
                 check,
                 "refuses your credentials",
                 "to have it looked at, allow yourself execute-api:ManageConnections on GET/@connections/*",
@@ -105,6 +117,22 @@ async fn connections(patient: &Patient<'_>) -> Vec<Finding> {
 mod tests {
     use super::super::Verdict;
     use super::*;
+
+    #[test]
+    fn an_authorizer_that_fails_is_no_refusal_on_aws() {
+        let verdict = |url: &str, status| {
+            let answer = HttpAnswer { status, date: None, body: String::new() };
+            handshake_finding("x".to_owned(), url, Ok(answer)).verdict
+        };
+        for (url, status, expected) in [
+            ("wss://a/dev", 401, Verdict::Fine),
+            ("wss://a/dev", 500, Verdict::Fault),
+            ("ws://127.0.0.1:1/local", 500, Verdict::Fine),
+            ("ws://127.0.0.1:1/local", 403, Verdict::Fault),
+        ] {
+            assert_eq!(verdict(url, status), expected, "{url} {status}");
+        }
+    }
 
     #[test]
     fn whoever_answers_must_be_ours() {

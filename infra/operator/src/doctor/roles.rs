@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Finding, Patient};
+use crate::control_plane::{ControlPlane, Resource};
 
 const KIND: &str = "AWS::IAM::Role";
+
+/// A statement that says nobody what it is for.
+const UNNAMED: &str = "(unnamed)";
 
 /// The actions of each statement, by its `Sid`.
 type Statements = BTreeMap<String, BTreeSet<String>>;
@@ -16,12 +20,19 @@ struct Policy {
     name: String,
     /// What it must allow.
     always: Statements,
-    /// The names of what it may allow too, under a condition.
-    sometimes: BTreeSet<String>,
+    /// What it may allow too, under a condition.
+    sometimes: Statements,
 }
 
-/// Compares each role's inline policies with the template that the stack was made from. The resources of a statement are
-/// not compared: in the template they are references.
+/// What a role lacks, and what it has that the template does not know.
+#[derive(Default)]
+struct Differences {
+    lacking: Vec<String>,
+    more: Vec<String>,
+}
+
+/// Compares each role's policies with the template that the stack was made from. The resources of a statement are not
+/// compared: in the template they are references.
 pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let template = match patient.control_plane.template(&patient.deployment.stack).await {
         Ok(template) => template,
@@ -33,39 +44,95 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     for role in patient.resources_of(KIND) {
-        let policies = policies(&template["Resources"][&role.logical_id]);
-        for policy in policies {
-            let check = format!("role {}", role.logical_id);
-            findings.push(match patient.control_plane.role_policy(&role.physical_id, &policy.name).await {
-                Ok(actual) => finding(check, &policy, &actual),
-                Err(error) => Finding::not_seen(check, &error, "iam:GetRolePolicy"),
-            });
-        }
+        let expected = &template["Resources"][&role.logical_id];
+        findings.extend(check_role(&patient.control_plane, role, expected).await);
     }
     findings
 }
 
-fn finding(check: String, policy: &Policy, actual: &Value) -> Finding {
-    let actual: Statements = list(&actual["Statement"]).into_iter().filter_map(statement).collect();
-    let mut missing = Vec::new();
-    for (sid, actions) in &policy.always {
-        let allowed = actual.get(sid).cloned().unwrap_or_default();
-        let lacking: Vec<_> = actions.difference(&allowed).cloned().collect();
-        if !lacking.is_empty() {
-            missing.push(format!("{sid} ({})", lacking.join(", ")));
+async fn check_role(control_plane: &ControlPlane, role: &Resource, expected: &Value) -> Vec<Finding> {
+    let check = format!("role {}", role.logical_id);
+    let policies = policies(expected);
+    let mut differences = Differences::default();
+    let mut findings = Vec::new();
+    for policy in &policies {
+        match control_plane.role_policy(&role.physical_id, &policy.name).await {
+            Ok(actual) => differences.add(policy, &actual),
+            Err(error) => findings.push(Finding::not_seen(&check, &error, "iam:GetRolePolicy")),
         }
     }
-    if !missing.is_empty() {
-        let remedy = "somebody has changed it by hand: put the permission back, or deploy again";
-        return Finding::fault(check, format!("lacks {}", missing.join(" and ")), remedy);
+    let inline = control_plane.inline_policies(&role.physical_id).await;
+    let attached = control_plane.attached_policies(&role.physical_id).await;
+    for (policies, known, action) in [
+        (inline, policies.into_iter().map(|policy| policy.name).collect(), "iam:ListRolePolicies"),
+        (attached, managed_policies(expected), "iam:ListAttachedRolePolicies"),
+    ] {
+        match policies {
+            Ok(policies) => differences.add_unknown(policies, &known),
+            Err(error) => findings.push(Finding::not_seen(&check, &error, action)),
+        }
     }
-    let is_known = |sid: &&String| policy.always.contains_key(*sid) || policy.sometimes.contains(*sid);
-    let more: Vec<_> = actual.keys().filter(|sid| !is_known(sid)).cloned().collect();
-    if more.is_empty() {
-        Finding::fine(check, "allows what the template says")
-    } else {
-        let remedy = "somebody has changed it by hand: take the permission away, or deploy again";
-        Finding::warning(check, format!("allows more than the template says: {}", more.join(", ")), remedy)
+    // What could not be looked at is no reason to call the rest fine.
+    findings.extend((findings.is_empty() || !differences.is_none()).then(|| differences.finding(check)));
+    findings
+}
+
+impl Differences {
+    const fn is_none(&self) -> bool {
+        self.lacking.is_empty() && self.more.is_empty()
+    }
+
+    /// Compares a policy's document with what the template says.
+    fn add(&mut self, policy: &Policy, actual: &Value) {
+        let statements = list(&actual["Statement"]);
+        let allowed = by_sid(statements.iter().copied().filter(|one| allows(one)));
+        for (sid, actions) in &policy.always {
+            let lacking: Vec<_> = match allowed.get(sid) {
+                Some(allowed) => actions.difference(allowed).cloned().collect(),
+                None => actions.iter().cloned().collect(),
+            };
+            if !lacking.is_empty() {
+                self.lacking.push(format!("{sid} ({})", lacking.join(", ")));
+            }
+        }
+        for (sid, actions) in &allowed {
+            let known = policy.always.get(sid).or_else(|| policy.sometimes.get(sid));
+            let more: Vec<_> = actions
+                .iter()
+                .filter(|action| !known.is_some_and(|known| known.contains(*action)))
+                .cloned()
+                .collect();
+            if !more.is_empty() {
+                self.more.push(format!("{sid} ({})", more.join(", ")));
+            }
+        }
+        let denied = by_sid(statements.into_iter().filter(|one| !allows(one)));
+        let denied = denied
+            .into_iter()
+            .map(|(sid, actions)| (sid, actions.into_iter().collect::<Vec<_>>().join(", ")));
+        self.lacking.extend(denied.map(|(sid, actions)| format!("what {sid} denies ({actions})")));
+    }
+
+    /// Notes policies that are none of the template's.
+    fn add_unknown(&mut self, policies: Vec<String>, known: &BTreeSet<String>) {
+        let unknown = policies.into_iter().filter(|policy| !known.contains(policy));
+        self.more.extend(unknown.map(|policy| format!("policy {policy}")));
+    }
+
+    fn finding(self, check: String) -> Finding {
+        if !self.lacking.is_empty() {
+            let remedy = "somebody has changed it by hand: put the permission back, or deploy again";
+            Finding::fault(check, format!("lacks {}", self.lacking.join(" and ")), remedy)
+        } else if !self.more.is_empty() {
+            let remedy = "somebody has changed it by hand: take the permission away, or deploy again";
+            Finding::warning(
+                check,
+                format!("allows more than the template says: {}", self.more.join(", ")),
+                remedy,
+            )
+        } else {
+            Finding::fine(check, "allows what the template says")
+        }
     }
 }
 
@@ -73,24 +140,41 @@ fn finding(check: String, policy: &Policy, actual: &Value) -> Finding {
 fn policies(role: &Value) -> Vec<Policy> {
     let read = |policy: &Value| {
         let statements = list(&policy["PolicyDocument"]["Statement"]);
-        let conditional =
-            |one: &Value| list(&one["Fn::If"]).into_iter().filter_map(statement).collect::<Vec<_>>();
+        let conditional = statements.iter().flat_map(|one| list(&one["Fn::If"]));
         Some(Policy {
             name: policy["PolicyName"].as_str()?.to_owned(),
-            sometimes: statements.iter().flat_map(|one| conditional(one)).map(|(sid, _)| sid).collect(),
-            always: statements.into_iter().filter_map(statement).collect(),
+            sometimes: by_sid(conditional.filter(|one| allows(one))),
+            always: by_sid(statements.iter().copied().filter(|one| allows(one))),
         })
     };
     list(&role["Properties"]["Policies"]).into_iter().filter_map(read).collect()
 }
 
-/// The `Sid` and the actions of a statement that allows something.
-fn statement(statement: &Value) -> Option<(String, BTreeSet<String>)> {
-    let allows = statement["Effect"].as_str() == Some("Allow");
-    let sid = statement["Sid"].as_str()?;
-    let actions =
-        list(&statement["Action"]).into_iter().filter_map(|action| action.as_str().map(str::to_owned));
-    allows.then(|| (sid.to_owned(), actions.collect()))
+/// The names of the managed policies of a role in the template.
+fn managed_policies(role: &Value) -> BTreeSet<String> {
+    let arns = list(&role["Properties"]["ManagedPolicyArns"]).into_iter();
+    let texts = arns.filter_map(|arn| arn.as_str().or_else(|| arn["Fn::Sub"].as_str()));
+    texts.filter_map(|arn| arn.rsplit('/').next().map(str::to_owned)).collect()
+}
+
+fn allows(statement: &Value) -> bool {
+    statement["Effect"].as_str() == Some("Allow")
+}
+
+/// The actions of statements, by their `Sid`.
+fn by_sid<'a>(statements: impl Iterator<Item = &'a Value>) -> Statements {
+    let mut all = Statements::new();
+    for statement in statements.filter(|one| one["Effect"].is_string()) {
+        let texts = |field: &str| {
+            let texts = list(&statement[field]).into_iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let sid = statement["Sid"].as_str().unwrap_or(UNNAMED);
+        let actions = all.entry(sid.to_owned()).or_default();
+        actions.extend(texts("Action"));
+        actions.extend(texts("NotAction").into_iter().map(|action| format!("all but {action}")));
+    }
+    all
 }
 
 /// What may be written as a list or as its only element.
@@ -121,22 +205,48 @@ mod tests {
         json!({ "Sid": sid, "Effect": "Allow", "Action": action })
     }
 
+    fn finding(statements: &[Value]) -> Finding {
+        let mut differences = Differences::default();
+        differences.add(&policies(&role())[0], &json!({ "Statement": statements }));
+        differences.finding("r".to_owned())
+    }
+
     #[test]
     fn what_a_role_lacks_is_named() {
-        let policy = &policies(&role())[0];
         let (read, write) = (allow("Read", &json!(["a:Get"])), allow("Write", &json!(["a:Put", "a:Delete"])));
-        let verdict =
-            |statements: &[Value]| finding("r".to_owned(), policy, &json!({ "Statement": statements }));
-        assert_eq!(verdict(&[read.clone(), write.clone()]).verdict, Verdict::Fine);
+        assert_eq!(finding(&[read.clone(), write.clone()]).verdict, Verdict::Fine);
         assert_eq!(
-            verdict(&[read.clone(), write.clone(), allow("Trace", &json!("x:Put"))]).verdict,
+            finding(&[read.clone(), write.clone(), allow("Trace", &json!("x:Put"))]).verdict,
             Verdict::Fine
         );
-        let wide = verdict(&[read.clone(), write, allow("Extra", &json!("*"))]);
-        assert_eq!((wide.verdict, wide.found.contains("Extra")), (Verdict::Warning, true));
-        let lacking = verdict(&[read, allow("Write", &json!("a:Put"))]);
+        let lacking = finding(&[read.clone(), allow("Write", &json!("a:Put"))]);
         assert_eq!((lacking.verdict, lacking.found.as_str()), (Verdict::Fault, "lacks Write (a:Delete)"));
-        let denied = json!({ "Sid": "Read", "Effect": "Deny", "Action": "a:Get" });
-        assert_eq!(verdict(&[denied]).found, "lacks Read (a:Get) and Write (a:Delete, a:Put)");
+        let denied = json!({ "Sid": "No", "Effect": "Deny", "Action": "a:Get" });
+        let denied = finding(&[read, write, denied]);
+        assert_eq!((denied.verdict, denied.found.as_str()), (Verdict::Fault, "lacks what No denies (a:Get)"));
+    }
+
+    #[test]
+    fn what_a_role_has_too_much_is_named() {
+        let (read, write) = (allow("Read", &json!(["a:Get"])), allow("Write", &json!(["a:Put", "a:Delete"])));
+        let unnamed = json!({ "Effect": "Allow", "Action": "*" });
+        let not_action = json!({ "Effect": "Allow", "NotAction": "iam:*" });
+        for (more, words) in [
+            (allow("Extra", &json!("*")), "Extra (*)"),
+            (allow("Read", &json!("a:Scan")), "Read (a:Scan)"),
+            (allow("Trace", &json!("x:Get")), "Trace (x:Get)"),
+            (unnamed, "(unnamed) (*)"),
+            (not_action, "(unnamed) (all but iam:*)"),
+        ] {
+            let wide = finding(&[read.clone(), write.clone(), more]);
+            assert_eq!(wide.verdict, Verdict::Warning, "{}", wide.found);
+            assert!(wide.found.ends_with(&format!(": {words}")), "{}", wide.found);
+        }
+        let mut differences = Differences::default();
+        let known = managed_policies(&json!({ "Properties": { "ManagedPolicyArns": [
+            { "Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/Known" },
+        ] } }));
+        differences.add_unknown(vec!["Known".to_owned(), "AdministratorAccess".to_owned()], &known);
+        assert!(differences.finding("r".to_owned()).found.ends_with(": policy AdministratorAccess"));
     }
 }

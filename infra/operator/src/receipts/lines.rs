@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use backbone::error_chain::ErrorChain;
 use backbone::timestamp::from_iso;
 use serde_json::Value;
 
-use crate::control_plane::LogEvent;
+use crate::control_plane::{CallError, LogEvent};
 use crate::deployment::Deployment;
-use crate::failure::Failure;
 use crate::progress;
 
 /// The functions that a receipt goes through, by the keys of their outputs.
@@ -38,33 +38,44 @@ impl Line {
 }
 
 /// Finds the lines since `since_ms` that name the receipt, and then all that share a correlation id with one of these or
-/// with `known`.
+/// with `known`; and notes of what could not be read.
 pub(super) async fn lines_about(
     deployment: &Deployment,
     request_id: &str,
     known: BTreeSet<String>,
     since_ms: u64,
-) -> Result<Vec<Line>, Failure> {
+) -> (Vec<Line>, Vec<String>) {
     let spinner = progress::spinner("reading the functions' logs");
-    let groups = log_groups(deployment).await?;
-    let control_plane = deployment.control_plane();
     let mut found = Found::default();
-    let mut searched = BTreeSet::new();
-    let mut terms = known;
-    terms.insert(request_id.to_owned());
-    while let Some(term) = terms.difference(&searched).next().cloned() {
-        for group in &groups {
-            let events = control_plane.log_lines(group, since_ms, &term, || spinner.inc(1)).await?;
-            found.add(events, request_id);
+    let read = async {
+        let groups = log_groups(deployment).await?;
+        let control_plane = deployment.control_plane();
+        let mut searched = BTreeSet::new();
+        let mut terms = known;
+        terms.insert(request_id.to_owned());
+        while let Some(term) = terms.difference(&searched).next().cloned() {
+            for group in &groups {
+                let lines = control_plane.log_lines(group, since_ms, &term, || spinner.inc(1)).await?;
+                if !lines.are_all {
+                    found.notes.insert(format!(
+                        "{group} was not read to its end: say --since, so that there is less of it"
+                    ));
+                }
+                found.add(lines.events, request_id);
+            }
+            searched.insert(term);
+            terms.extend(found.correlation_ids(request_id));
         }
-        searched.insert(term);
-        terms.extend(found.correlation_ids(request_id));
+        Ok::<_, CallError>(())
+    };
+    if let Err(error) = read.await {
+        found.notes.insert(format!("not all logs were read: {}", ErrorChain(&error)));
     }
     spinner.finish_and_clear();
-    Ok(found.in_order())
+    found.in_order()
 }
 
-async fn log_groups(deployment: &Deployment) -> Result<Vec<String>, Failure> {
+async fn log_groups(deployment: &Deployment) -> Result<Vec<String>, CallError> {
     let control_plane = deployment.control_plane();
     let mut groups = Vec::new();
     for (key, name) in deployment.functions() {
@@ -80,6 +91,7 @@ async fn log_groups(deployment: &Deployment) -> Result<Vec<String>, Failure> {
 struct Found {
     lines: Vec<Line>,
     messages: BTreeSet<String>,
+    notes: BTreeSet<String>,
 }
 
 impl Found {
@@ -94,9 +106,9 @@ impl Found {
     }
 
     /// By time. Lines of one millisecond stay in the order in which they were found.
-    fn in_order(mut self) -> Vec<Line> {
+    fn in_order(mut self) -> (Vec<Line>, Vec<String>) {
         self.lines.sort_by_key(|line| line.at_ms);
-        self.lines
+        (self.lines, self.notes.into_iter().collect())
     }
 
     /// Those of the lines that name the receipt themselves.
@@ -137,6 +149,6 @@ mod tests {
         };
         let mut found = Found::default();
         found.add(vec![event("007"), event("003")], "A");
-        assert_eq!(found.in_order().iter().map(|line| line.at_ms).collect::<Vec<_>>(), [3, 7]);
+        assert_eq!(found.in_order().0.iter().map(|line| line.at_ms).collect::<Vec<_>>(), [3, 7]);
     }
 }

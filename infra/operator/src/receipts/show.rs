@@ -14,10 +14,12 @@ use serde::Serialize;
 use super::lines::lines_about;
 use super::timeline::{Step, timeline};
 use crate::answer::{Answer, Exit, or_dash, table};
+use crate::dead_letters::gaps::Gaps;
 use crate::dead_letters::letter::DeadLetterView;
-use crate::dead_letters::{Filter, find};
+use crate::dead_letters::{Filter, Found, find};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::progress;
 use crate::when::When;
 
 /// How much earlier than the message's own time its lines are looked for: its sender's clock may be fast.
@@ -35,8 +37,11 @@ struct Followed {
     in_mailbox: bool,
     /// The dead letters that it has led to and that are still there.
     dead_letters: Vec<DeadLetterView>,
-    /// How many dead letters somebody else held meanwhile; they were not looked at.
-    held_elsewhere: u64,
+    /// What of the dead letters was not looked at.
+    #[serde(flatten)]
+    gaps: Gaps,
+    /// What else could not be looked at.
+    notes: Vec<String>,
     timeline: Vec<Step>,
 }
 
@@ -61,16 +66,17 @@ pub(super) async fn show(
     let key = ReceiptKey { sender: agent, request_id };
     let stored = deployment.stores().find(&key).await?;
     let in_mailbox = is_in_mailbox(deployment, &key).await?;
-    // A receipt that was pushed has no business among the dead: that queue is then left alone.
-    let is_settled = !in_mailbox && stored.as_ref().is_some_and(|stored| stored.pushed_at_ms.is_some());
-    let (letters, held_elsewhere) = if is_settled { (Vec::new(), 0) } else { dead(deployment, &key).await? };
+    // Whatever its row says: a later state of it may be dead.
+    let found = dead(deployment, &key).await?;
+    let letters: Vec<_> =
+        found.letters.iter().map(|(pair, letter)| DeadLetterView::of(pair, letter)).collect();
 
     let since_ms = since.map_or_else(
         || request_id.time_ms().saturating_sub(CLOCK_SKEW_MS),
         |since| since.before(deployment.now_ms()),
     );
     let known: BTreeSet<_> = letters.iter().filter_map(|letter| letter.correlation_id.clone()).collect();
-    let lines = lines_about(deployment, &request_id.to_string(), known, since_ms).await?;
+    let (lines, notes) = lines_about(deployment, &request_id.to_string(), known, since_ms).await;
     let followed = Followed {
         request_id: request_id.to_string(),
         sender_agent_did: key.sender.to_string(),
@@ -78,36 +84,42 @@ pub(super) async fn show(
         stored: stored.map(Stored::of),
         in_mailbox,
         dead_letters: letters,
-        held_elsewhere,
+        gaps: found.gaps,
+        notes,
     };
     let exit = followed.exit();
     Ok(Answer::of(&followed, exit))
 }
 
 async fn is_in_mailbox(deployment: &Deployment, key: &ReceiptKey) -> Result<bool, Failure> {
+    let spinner = progress::spinner("looking into the mailbox");
+    let now_s = deployment.now_ms() / 1_000;
     let mut after = None;
-    loop {
+    let found = loop {
         let page = deployment.stores().mailbox_of(&key.sender, after.as_deref()).await?;
         let waits = |item: &AgentReceipt| match item {
-            AgentReceipt::Waiting(waiting) => waiting.receipt.request_id == key.request_id,
+            AgentReceipt::Waiting(waiting) => {
+                waiting.receipt.request_id == key.request_id && now_s < waiting.expires_at_s
+            }
             AgentReceipt::State(_) | AgentReceipt::Unreadable(..) => false,
         };
+        spinner.inc(1);
         if page.items.iter().any(waits) {
-            return Ok(true);
+            break true;
         }
         after = page.next;
         if after.is_none() {
-            return Ok(false);
+            break false;
         }
-    }
+    };
+    spinner.finish_and_clear();
+    Ok(found)
 }
 
-async fn dead(deployment: &Deployment, key: &ReceiptKey) -> Result<(Vec<DeadLetterView>, u64), Failure> {
+async fn dead(deployment: &Deployment, key: &ReceiptKey) -> Result<Found, Failure> {
     let filter =
         Filter { id: vec![key.request_id.to_string()], agent: Some(key.sender.clone()), ..Filter::default() };
-    let found = find(deployment, &filter).await?;
-    let views = found.letters.iter().map(|(pair, letter)| DeadLetterView::of(pair, letter)).collect();
-    Ok((views, found.held_elsewhere))
+    find(deployment, &filter).await
 }
 
 impl Stored {
@@ -127,10 +139,13 @@ impl Stored {
 impl Followed {
     fn exit(&self) -> Exit {
         let is_known = self.stored.is_some() || !self.timeline.is_empty() || !self.dead_letters.is_empty();
-        match (is_known, self.held_elsewhere) {
-            (true, _) => Exit::Done,
-            (false, 0) => Exit::NotFound,
-            (false, _) => Exit::Partly,
+        match self.gaps.exit() {
+            // Somebody else is looking at dead letters, which may have nothing to do with this receipt.
+            Some(Exit::Partly) if is_known && self.notes.is_empty() => Exit::Done,
+            Some(exit) => exit,
+            None if !self.notes.is_empty() => Exit::Partly,
+            None if is_known => Exit::Done,
+            None => Exit::NotFound,
         }
     }
 
@@ -138,7 +153,11 @@ impl Followed {
     fn whereabouts(&self) -> String {
         let pushed_at = self.stored.as_ref().and_then(|stored| stored.pushed_at.as_deref());
         if let Some(letter) = self.dead_letters.first() {
-            format!("dead: {} ({})", letter.reason_code, or_dash(letter.reason.as_ref()))
+            let dead = format!("dead: {} ({})", letter.reason_code, or_dash(letter.reason.as_ref()));
+            match pushed_at {
+                Some(at) => format!("the stored state was pushed at {at}; another is {dead}"),
+                None => dead,
+            }
         } else if self.in_mailbox {
             "in the mailbox: its sender is away, revoked, or in quarantine".to_owned()
         } else if let Some(at) = pushed_at {
@@ -162,12 +181,11 @@ impl fmt::Display for Followed {
             writeln!(formatter, "kept until {}", stored.expires_at)?;
         }
         write!(formatter, "now        {}", self.whereabouts())?;
-        if self.held_elsewhere > 0 {
-            let count = self.held_elsewhere;
-            write!(
-                formatter,
-                "\n           somebody else holds {count} dead letters, which were not looked at"
-            )?;
+        if self.gaps != Gaps::default() {
+            write!(formatter, "\n\ndead letters that were not looked at:{}", self.gaps)?;
+        }
+        for note in &self.notes {
+            write!(formatter, "\n\n{note}")?;
         }
         if self.timeline.is_empty() {
             return Ok(());
@@ -182,5 +200,63 @@ impl fmt::Display for Followed {
         };
         let rows = self.timeline.iter().map(row);
         write!(formatter, "\n\n{}", table(["time", "step", "connection", "reason"], rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letters::letter::tests::{letter, pair};
+
+    fn followed(stored: bool, dead: bool) -> Followed {
+        let pushed_at = Some("2026-03-31T23:33:20.000Z".to_owned());
+        let stored = stored.then(|| Stored {
+            recipient_agent_did: String::new(),
+            status: "delivered_to_webhook",
+            reason: None,
+            processed_at: String::new(),
+            pushed_at,
+            expires_at: String::new(),
+            frame_id: String::new(),
+        });
+        let letter = dead.then(|| DeadLetterView::of(&pair(), &letter("{}", &[])));
+        Followed {
+            request_id: String::new(),
+            sender_agent_did: String::new(),
+            stored,
+            in_mailbox: false,
+            dead_letters: letter.into_iter().collect(),
+            gaps: Gaps::default(),
+            notes: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_later_state_that_is_dead_is_told_of_a_receipt_that_was_pushed() {
+        let whereabouts = followed(true, true).whereabouts();
+        assert!(
+            whereabouts.contains("was pushed at 2026") && whereabouts.contains("dead: too_many_receives")
+        );
+        assert_eq!(followed(true, false).whereabouts(), "pushed at 2026-03-31T23:33:20.000Z");
+        assert!(followed(false, true).whereabouts().starts_with("dead: "));
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_told_by_the_exit_code() {
+        let note = vec!["the logs were not read".to_owned()];
+        let broken = Gaps { problem: Some("SQS is silent".to_owned()), ..Gaps::default() };
+        let held = Gaps { held_elsewhere: 1, ..Gaps::default() };
+        for (followed, exit) in [
+            (followed(true, false), Exit::Done),
+            (followed(false, false), Exit::NotFound),
+            (Followed { gaps: held.clone(), ..followed(true, false) }, Exit::Done),
+            (Followed { gaps: held, ..followed(false, false) }, Exit::Partly),
+            (Followed { notes: note.clone(), ..followed(true, false) }, Exit::Partly),
+            (Followed { notes: note, ..followed(false, false) }, Exit::Partly),
+            (Followed { gaps: broken, ..followed(true, false) }, Exit::NotKnown),
+        ] {
+            assert_eq!(followed.exit(), exit, "{followed}");
+        }
     }
 }

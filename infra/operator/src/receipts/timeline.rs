@@ -84,7 +84,10 @@ fn step(line: &Line) -> Option<Step> {
             "Offline" => (GONE, None),
             "NotOpenYet" => (NOT_OPEN_YET, None),
             "TooLarge" => (TOO_LARGE, None),
-            other => (PUSH_FAILED, (other != "Failed").then(|| other.to_owned())),
+            // Where it failed, the line says why.
+            "Failed" if line.text("level") == Some("WARN") => (PUSH_FAILED, owned("message")),
+            "Failed" => (PUSH_FAILED, None),
+            other => (PUSH_FAILED, Some(other.to_owned())),
         }
     } else if line.text("reason.code").is_some() {
         (DEAD, owned("reason.code"))
@@ -94,6 +97,7 @@ fn step(line: &Line) -> Option<Step> {
         let known = [
             trail::QUEUED,
             trail::FORWARDED,
+            trail::KEPT_DEAD,
             trail::WAITING,
             trail::REPEATED,
             trail::OVERTAKEN,
@@ -231,13 +235,24 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_push_says_why_and_to_which_connection() {
+        let failed = json!({
+            "level": "WARN", "push.outcome": "Failed", "connection.id": "x=", "message": "a push failed: 500",
+        });
+        let steps = timeline(&[line(1, failed)], None);
+        assert_eq!(names(&steps), ["push_failed"]);
+        assert_eq!(steps[0].connection_id.as_deref(), Some("x="));
+        assert_eq!(steps[0].detail.as_deref(), Some("a push failed: 500"));
+    }
+
+    #[test]
     fn refusals_and_warnings_are_steps_too() {
         let lines = [
             line(1, json!({ "error.code": "PROXY_AUTH_REPLAY", "level": "WARN", "message": "refused" })),
-            line(2, json!({ "level": "WARN", "message": "a push failed: 500" })),
+            line(2, json!({ "level": "WARN", "message": "the row could not be read" })),
         ];
         let steps = timeline(&lines, None);
         assert_eq!(names(&steps), ["refused", "warning"]);
-        assert_eq!(steps[1].detail.as_deref(), Some("a push failed: 500"));
+        assert_eq!(steps[1].detail.as_deref(), Some("the row could not be read"));
     }
 }

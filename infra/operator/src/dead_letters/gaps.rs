@@ -1,0 +1,82 @@
+//! What a look at dead letters has not seen, or could not put back as it was.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::answer::Exit;
+
+/// What is missing from an answer, or is not as it should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Gaps {
+    /// How many were there and did not come, because somebody else held them. They were not looked at.
+    pub(crate) held_elsewhere: u64,
+    /// How many could not be given back: nobody sees them until their time is over.
+    pub(crate) not_given_back: u64,
+    /// What ended the look too early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+}
+
+impl Gaps {
+    /// Adds those of another queue.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.held_elsewhere += other.held_elsewhere;
+        self.not_given_back += other.not_given_back;
+        self.problem = self.problem.take().or(other.problem);
+    }
+
+    /// How a command ends because of them, if they do not leave that to the rest.
+    pub(crate) const fn exit(&self) -> Option<Exit> {
+        if self.problem.is_some() {
+            Some(Exit::NotKnown)
+        } else if self.held_elsewhere > 0 || self.not_given_back > 0 {
+            Some(Exit::Partly)
+        } else {
+            None
+        }
+    }
+}
+
+/// A line for each, with a line's end before it and not after it.
+impl fmt::Display for Gaps {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.held_elsewhere > 0 {
+            let count = self.held_elsewhere;
+            write!(
+                formatter,
+                "\nsomebody else holds {count} more, which are not seen: look again in a minute"
+            )?;
+        }
+        if self.not_given_back > 0 {
+            let count = self.not_given_back;
+            write!(formatter, "\n{count} could not be given back: they are hidden until their time is over")?;
+        }
+        if let Some(problem) = &self.problem {
+            write!(formatter, "\nit ended too early: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_gap_says_how_it_ends() {
+        let mut gaps = Gaps::default();
+        assert_eq!((gaps.exit(), gaps.to_string().as_str()), (None, ""));
+        gaps.add(Gaps { not_given_back: 2, ..Gaps::default() });
+        assert_eq!(gaps.exit(), Some(Exit::Partly));
+        gaps.add(Gaps { held_elsewhere: 1, problem: Some("x".to_owned()), ..Gaps::default() });
+        gaps.add(Gaps { held_elsewhere: 1, problem: Some("y".to_owned()), ..Gaps::default() });
+        assert_eq!((gaps.exit(), gaps.held_elsewhere, gaps.not_given_back), (Some(Exit::NotKnown), 2, 2));
+        let text = gaps.to_string();
+        assert!(
+            text.contains("somebody else holds 2 more") && text.ends_with("it ended too early: x"),
+            "{text}"
+        );
+    }
+}
