@@ -13,7 +13,7 @@ use acceptance::stamp;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -100,11 +100,12 @@ fn router(scene: Scene, keys: &Value) -> (Router, Arc<Mutex<BTreeMap<Operation, 
 
 async fn answer(
     State(world): State<World>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, String) {
-    let operation = Operation::of(&headers, uri.path());
+    let operation = Operation::of(&method, &headers, uri.path());
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (status, answer) = match world.act(&operation, &request) {
         Some(Value::Null) => (StatusCode::NO_CONTENT, String::new()),

@@ -82,12 +82,19 @@ pub(crate) async fn per_event(workshop: &Workshop, cast: &Cast, load: &Load<'_>)
     drop(aws.take_calls());
     let aws = Aws::start(load.scene, &cast.keys).await?;
     let more = counted_process(workshop, load, &aws, &[WARM_UP, MEASURED]).await?;
+    // More events take more, or the count is broken.
     let per_event = |of: fn(&Instructions) -> u64| {
-        number(of(&more.instructions).saturating_sub(of(&few.instructions))) / count(MEASURED)
+        let (few, more) = (of(&few.instructions), of(&more.instructions));
+        let difference = more.checked_sub(few).ok_or_else(|| format!("{more} instructions after {few}"))?;
+        Result::Ok(number(difference) / count(MEASURED))
     };
+    let instructions = per_event(|executed| executed.counted)?;
+    if instructions <= 0.0 {
+        return Err("an event that takes no instructions".into());
+    }
     Ok(PerEvent {
-        instructions: per_event(|executed| executed.counted),
-        sha256: per_event(|executed| executed.sha256),
+        instructions,
+        sha256: per_event(|executed| executed.sha256)?,
         calls: more.calls,
         events: count(MEASURED),
     })

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
 /// DynamoDB charges a write per so many bytes of its item.
@@ -13,10 +13,11 @@ const WRITE_UNIT_BYTES: usize = 1_024;
 pub(crate) struct Operation(String);
 
 impl Operation {
-    pub(crate) fn of(headers: &HeaderMap, path: &str) -> Self {
+    pub(crate) fn of(method: &Method, headers: &HeaderMap, path: &str) -> Self {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         let name = match target.and_then(|target| target.rsplit('.').next()) {
             Some(name) => name,
+            None if path.contains("/@connections/") && method == Method::DELETE => "DeleteConnection",
             None if path.contains("/@connections/") => "PostToConnection",
             None if path == "/.well-known/claw-keys.json" => "registry: keys",
             None if path == "/v1/agents/auth/validate" => "registry: session",
