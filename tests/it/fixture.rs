@@ -166,10 +166,17 @@ pub(crate) fn says(line: &Value, words: &str) -> bool {
 }
 
 /// Does `work`, and `undo` after it whatever `work` has come to: what all tests share is given back.
-pub(crate) async fn and_give_back<T>(work: impl Future<Output = T>, undo: impl Future<Output = ()>) -> T {
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    undo.await;
-    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+pub(crate) fn and_give_back<T>(
+    work: impl Future<Output = T>,
+    undo: impl Future<Output = ()>,
+) -> impl Future<Output = T> {
+    // Boxed, as it is large.
+    let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+    async {
+        let outcome = work.await;
+        undo.await;
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
 }
 
 /// The socket that the agent's row names.

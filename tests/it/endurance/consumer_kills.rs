@@ -32,12 +32,13 @@ async fn kills_restarts_and_duplicates_lose_nothing() {
 
     let began = Instant::now();
     let mut havoc = Havoc::on(&duo.stack);
-    let received = with_short_visibility(&duo.stack, async {
+    // Boxed, as it is large.
+    let work = Box::pin(async {
         havoc.strike(&receipts, scale).await;
         queue_emptied(&duo.stack).await;
         arrivals(&session, receipts.len()).await
-    })
-    .await;
+    });
+    let received = with_short_visibility(&duo.stack, work).await;
 
     let mut ledger = Ledger::of_sent(&receipts);
     ledger.note(&received);
