@@ -1,16 +1,19 @@
 //! Receipts between two stacks in two accounts, and what else somebody with a peer's account could send.
 
 use acceptance::admin_api::{AdminApi, Invoked};
-use acceptance::connector::{Connector, RECEIPTS_PATH, Receipt, Request, Session, Status};
+use acceptance::connector::{Connector, RECEIPTS_PATH, Receipt, Request, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use backbone::front_door::ORIGIN_HEADER;
+use backbone::timestamp::to_iso;
 use serde_json::{Value, json};
 
-use crate::fixture::{Duo, dead_letter, http_event, text};
+use crate::fixture::{
+    Duo, arrives, connection_row, dead_letter, dead_letter_about, http_event, logged, text,
+};
 
 /// An account that is nobody's peer.
 const STRANGER: &str = "333333333333";
@@ -33,14 +36,6 @@ async fn paired_apart(sender_home: &Stack, recipient_home: &Stack) -> Duo {
 
 async fn pair(at: &Stack, duo: &Duo, sender_home: &str, recipient_home: &str) {
     at.pair_at_homes((duo.sender.did(), sender_home), (duo.recipient.did(), recipient_home)).await.unwrap();
-}
-
-async fn arrives(session: &mut Session, receipt: &Receipt) {
-    let received = session.next_receipt(PATIENCE).await.unwrap();
-    assert_eq!(received.frame.original_frame_id, receipt.request_id);
-    assert_eq!(received.frame.to_agent_did, receipt.recipient_agent_did);
-    assert_eq!(received.frame.status, receipt.status);
-    assert_eq!(received.frame.reason, receipt.reason);
 }
 
 /// What a request to the proxy `at` is answered: status and body.
@@ -144,7 +139,7 @@ async fn a_receipt_for_an_unknown_home_is_accepted_and_kept() {
     pair(&here, &duo, "https://elsewhere.example.com", &here.proxy_url).await;
     let receipt = duo.receipt(Status::DeadLettered, Some("gave up"));
     post(&here, &duo, &receipt).await;
-    let letter = dead_letter(&here, &here.outputs.receipts_dlq_url, &receipt.request_id).await;
+    let letter = dead_letter_about(&here, &here.outputs.receipts_dlq_url, &receipt.request_id).await;
     assert_eq!(text(&letter, "reasonCode"), "unknown_origin");
     assert!(text(&letter, "reason").contains("https://elsewhere.example.com"));
     assert_eq!(
@@ -171,8 +166,12 @@ async fn what_a_peer_may_not_say_is_kept_and_touches_nothing() {
     pair(&here, &circle, &there.proxy_url, &there.proxy_url).await;
 
     let forged = |duo: &Duo| duo.receipt(Status::DeadLettered, Some("forged"));
-    let close = json!({ "type": "close", "agentDid": duo.sender.did(), "connectionId": stamp::new_ulid(),
-        "connectedAt": stamp::now_iso() });
+    session.acknowledged_heartbeat(PATIENCE).await.unwrap();
+    // Believed, it would cut the socket that is open now.
+    let row = connection_row(&here, duo.sender.did()).await.unwrap();
+    let connected_at_ms = row["connectedAt"].as_n().unwrap().parse().unwrap();
+    let close = json!({ "type": "close", "agentDid": duo.sender.did(),
+        "connectionId": row["connectionId"].as_s().unwrap(), "connectedAt": to_iso(connected_at_ms) });
     let future = Message::builder().body(body(&forged(&duo), "2125-01-01T00:00:00.000Z")).build();
     for (reason, origin, body) in [
         ("peer_not_paired", Some(there.proxy_url.as_str()), now(&forged(&strangers))),
@@ -195,6 +194,7 @@ async fn what_a_peer_may_not_say_is_kept_and_touches_nothing() {
     post(&there, &duo, &genuine).await;
     arrives(&mut session, &genuine).await;
     assert_eq!(session.receipts().len(), 1, "nothing that was forged may arrive");
+    session.answers(PATIENCE).await.unwrap();
     assert_eq!(session.end(), None, "nothing that was forged may close a socket");
     counted(&here, &here.outputs.consumer_function, "PeerRefused", since_ms).await;
 }
@@ -255,15 +255,6 @@ fn peer_queue(stack: &Stack) -> acceptance::stack::Queue {
 
 /// Waits until a function has counted a metric.
 async fn counted(stack: &Stack, function: &str, metric: &str, since_ms: u64) {
-    let api = AdminApi::of(stack);
-    eventually("the count", async || {
-        let lines = api.log_lines(function, since_ms).await.map_err(|problem| problem.to_string())?;
-        let is_count = |line: &String| {
-            let line: Option<Value> = serde_json::from_str(line).ok();
-            line.is_some_and(|line| line["_aws"].is_object() && line[metric].is_number())
-        };
-        let seen = lines.len();
-        lines.iter().any(is_count).then_some(()).ok_or_else(|| format!("{seen} lines without it"))
-    })
-    .await;
+    let is_count = |line: &Value| line["_aws"].is_object() && line[metric].is_number();
+    logged(stack, function, since_ms, metric, is_count).await;
 }

@@ -1,13 +1,15 @@
 //! What the backbone itself has to tell an agent: pushed, repeated, acknowledged, refused, waited for.
 
-use acceptance::connector::{Arrival, Connector, OnDelivery, Session};
+use std::collections::BTreeSet;
+
+use acceptance::connector::{Arrival, Connector, OnDelivery, Receipt, Session, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stamp;
 use aws_sdk_sqs::types::Message;
 use backbone::stores::{DeliveryStore as _, Kept};
 use serde_json::{Value, json};
 
-use crate::fixture::Told;
+use crate::fixture::{MailboxRows, Told, logged, text};
 
 fn is_delivery(arrival: &Arrival) -> bool {
     arrival.text.contains("\"type\":\"deliver\"")
@@ -23,8 +25,7 @@ async fn deliveries(session: &Session, count: usize) -> Vec<Arrival> {
 }
 
 fn reason_of(letter: &Message) -> (String, String) {
-    let text = |name: &str| letter.message_attributes().unwrap()[name].string_value().unwrap().to_owned();
-    (text("reasonCode"), text("reason"))
+    (text(letter, "reasonCode"), text(letter, "reason"))
 }
 
 #[tokio::test]
@@ -66,9 +67,20 @@ async fn what_is_not_acknowledged_comes_again_as_the_same_frame() {
     let ack = json!({ "v": 1, "type": "deliver_ack", "id": stamp::new_ulid(), "ts": stamp::now_iso(),
         "ackId": told.delivery.delivery_id.to_string(), "accepted": true });
     let stranger = Told::answering(OnDelivery::Ignore).await;
+    let since_ms = stamp::now_ms();
     let strangers_session = stranger.connector.connect().await.unwrap();
     strangers_session.send_text(ack.to_string());
-    strangers_session.acknowledged_heartbeat(PATIENCE).await.unwrap();
+    let outputs = &told.stack.outputs;
+    let let_in =
+        logged(&told.stack, &outputs.authorizer_function, since_ms, "the stranger's socket", |line| {
+            line["agent.did"] == stranger.connector.did()
+        });
+    let id = let_in.await["correlation.id"].clone();
+    // Of what it has sent, only this is on no route of its own.
+    logged(&told.stack, &outputs.connection_function, since_ms, "its frame", |line| {
+        line["correlation.id"] == id && line["route"] == "Default"
+    })
+    .await;
     told.is_noted(2).await;
     session.send_text(ack.to_string());
     told.is_done().await;
@@ -95,13 +107,38 @@ async fn what_is_refused_is_a_dead_letter_and_a_redrive_begins_it_anew() {
 }
 
 #[tokio::test]
-async fn what_waits_for_an_agent_arrives_when_it_connects() {
+async fn what_waits_for_an_agent_arrives_when_it_connects_and_before_its_receipts() {
     let told = Told::answering(OnDelivery::Accept).await;
+    told.stack.pair(told.connector.did(), told.peer.did()).await.unwrap();
+    let receipt = Receipt {
+        request_id: stamp::new_ulid(),
+        sender_agent_did: told.connector.did().to_owned(),
+        recipient_agent_did: told.peer.did().to_owned(),
+        status: Status::DeliveredToWebhook,
+        reason: None,
+    };
+    assert_eq!(told.peer.post_receipt(&receipt).await.unwrap().status, 202);
     assert_eq!(told.keep().await, Kept::New);
-    // As if it had been looked for in vain: its next turn is far away.
-    told.set("nextAt", stamp::now_ms() + 900_000).await;
-    let session = told.connector.connect().await.unwrap();
-    session.frame(PATIENCE, is_delivery).await.unwrap();
+    // Its recipient is looked for in vain, twice.
+    for _ in 0..2 {
+        told.set("nextAt", 0).await;
+        told.take_turn().await;
+        let put_off = eventually("a turn in vain", async || match told.stored().await.unwrap() {
+            stored if stored.next_at_ms > 0 => Ok(stored),
+            stored => Err(format!("{stored:?}")),
+        });
+        assert_eq!(put_off.await.attempts, 0, "who is away uses up no push");
+    }
+    told.stack.receipts_queue().drained().await.unwrap();
+    let rows = MailboxRows::of(&told.stack, told.connector.did()).await;
+    assert_eq!(rows.waiting, BTreeSet::from([receipt.request_id.clone()]));
+
+    let mut session = told.connector.connect().await.unwrap();
+    let received = session.next_receipt(PATIENCE).await.unwrap();
+    assert_eq!(received.frame.original_frame_id, receipt.request_id);
+    let about = session.frames().into_iter().filter(|arrival| !arrival.text.contains("heartbeat"));
+    let order: Vec<_> = about.map(|arrival| is_delivery(&arrival)).collect();
+    assert_eq!(order, [true, false], "the delivery, then the receipt");
     told.is_done().await;
 }
 

@@ -10,24 +10,19 @@ mod front_door_load;
 mod heartbeats;
 mod held_mailbox;
 mod lone_receipt;
-mod mailbox_rows;
 mod offline_sender;
 mod one_of_many;
 mod rollover;
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use acceptance::connector::{ReceivedReceipt, Session};
+use acceptance::eventually::{STUCK_AFTER, eventually_progressing};
 use acceptance::stack::Stack;
 
 /// `long` selects [`Scale::LONG`]. Set by `cargo xtask test --long`.
 const SCALE_VARIABLE: &str = "BACKBONE_ENDURANCE";
-
-/// How long a queue or a socket may show no progress before it counts as stuck.
-const STUCK_AFTER: Duration = Duration::from_mins(1);
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// How much a run is asked.
 #[derive(Clone, Copy, Debug)]
@@ -91,50 +86,24 @@ fn print_figures(figures: impl Display) {
 
 /// The receipts of a session once they are about `messages` different ones, however often each came.
 async fn arrivals(session: &Session, messages: usize) -> Vec<ReceivedReceipt> {
-    let mut watch = Watch::default();
-    loop {
-        let received = session.receipts();
-        let seen: BTreeSet<_> = received.iter().map(|receipt| &receipt.frame.original_frame_id).collect();
-        if seen.len() >= messages {
-            return received;
-        }
-        watch.look_at(&format!("{} of {messages} receipts, {:?}", seen.len(), session.end()));
-        tokio::time::sleep(PAUSE).await;
-    }
+    session.receipts_about(messages, STUCK_AFTER).await.unwrap()
 }
 
 /// Waits until everything on the receipts queue has been handled that was not sent for later, however long it is.
 async fn queue_emptied(stack: &Stack) {
     let queue = stack.receipts_queue();
-    let mut watch = Watch::default();
-    loop {
+    eventually_progressing("an idle queue", async || {
         let depth = queue.depth().await.unwrap();
-        if depth.is_idle() {
-            return;
-        }
-        watch.look_at(&depth.to_string());
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Tells slow from stuck.
-#[derive(Default)]
-struct Watch(Option<(String, Instant)>);
-
-impl Watch {
-    fn look_at(&mut self, state: &str) {
-        match &self.0 {
-            Some((last, since)) if last == state => {
-                assert!(since.elapsed() < STUCK_AFTER, "stuck at {state} for {} s", STUCK_AFTER.as_secs());
-            }
-            Some(_) | None => self.0 = Some((state.to_owned(), Instant::now())),
-        }
-    }
+        if depth.is_idle() { Ok(()) } else { Err(depth.to_string()) }
+    })
+    .await;
 }
 
 /// How many dead letters there are.
 async fn dead_letters(stack: &Stack) -> u64 {
-    stack.receipts_dlq().depth().await.unwrap().visible
+    let depth = stack.receipts_dlq().depth().await.unwrap();
+    // One that somebody looks at is hidden for a moment.
+    depth.visible + depth.in_flight
 }
 
 /// The duration that `share` percent of `durations` do not exceed.

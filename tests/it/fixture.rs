@@ -1,15 +1,23 @@
 //! Agents to test with, and what is left of messages that nobody understands.
 
+mod mailbox_rows;
 mod told;
 
-use acceptance::connector::{Connector, Receipt, SignedRequest, Status};
-use acceptance::eventually::eventually;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use acceptance::admin_api::AdminApi;
+use acceptance::connector::{Connector, Receipt, ReceivedReceipt, Session, SignedRequest, Status};
+use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::registry_client::RegistryClient;
-use acceptance::stack::Stack;
+use acceptance::stack::{QueueMessage, Stack};
 use acceptance::stamp;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::Message;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
+pub(crate) use self::mailbox_rows::MailboxRows;
 pub(crate) use self::told::Told;
 
 /// Two agents, each at its proxy's front door: one that sends messages and hears of them, one that
@@ -60,25 +68,34 @@ impl Duo {
     }
 }
 
-/// Waits for the dead letter whose body contains `part`. It stays where it is.
-pub(crate) async fn dead_letter(stack: &Stack, queue_url: &str, part: &str) -> Message {
+/// Takes the next receipt of a session, which has to be this one.
+pub(crate) async fn arrives(session: &mut Session, receipt: &Receipt) -> ReceivedReceipt {
+    let received = session.next_receipt(PATIENCE).await.unwrap();
+    assert_eq!(received.frame.original_frame_id, receipt.request_id);
+    assert_eq!(received.frame.to_agent_did, receipt.recipient_agent_did);
+    assert_eq!(received.frame.status, receipt.status);
+    assert_eq!(received.frame.reason, receipt.reason);
+    received
+}
+
+/// Waits for the dead letter with this body. It stays where it is.
+pub(crate) async fn dead_letter(stack: &Stack, queue_url: &str, body: &str) -> Message {
+    find_dead_letter(stack, queue_url, |found| found == body).await
+}
+
+/// Waits for a dead letter in whose body this occurs. It stays where it is.
+pub(crate) async fn dead_letter_about(stack: &Stack, queue_url: &str, part: &str) -> Message {
+    find_dead_letter(stack, queue_url, |found| found.contains(part)).await
+}
+
+async fn find_dead_letter(stack: &Stack, queue_url: &str, fits: impl Fn(&str) -> bool) -> Message {
     let sqs = stack.sqs();
     eventually("the dead letter", async || {
-        let page = sqs
-            .receive_message()
-            .queue_url(queue_url)
-            .max_number_of_messages(10)
-            .visibility_timeout(1)
-            .message_attribute_names("All")
-            .send()
-            .await
-            .map_err(|problem| format!("{problem:?}"))?;
-        let seen = page.messages().len();
-        let found = page
-            .messages
-            .unwrap_or_default()
-            .into_iter()
-            .find(|message| message.body().is_some_and(|body| body.contains(part)));
+        let receiving = sqs.receive_message().queue_url(queue_url).max_number_of_messages(10);
+        let page = receiving.visibility_timeout(1).message_attribute_names("All").send().await;
+        let letters = page.map_err(|problem| format!("{problem:?}"))?.messages.unwrap_or_default();
+        let seen = letters.len();
+        let found = letters.into_iter().find(|letter| letter.body().is_some_and(&fits));
         found.ok_or_else(|| format!("{seen} other dead letters"))
     })
     .await
@@ -104,16 +121,82 @@ pub(crate) fn header_object(request: &SignedRequest) -> Value {
     request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect()
 }
 
+/// Waits for a line of a function's log since `since_ms` that `fits`; lines that are no objects are not its own.
+pub(crate) async fn logged(
+    stack: &Stack,
+    function: &str,
+    since_ms: u64,
+    what: &str,
+    fits: impl Fn(&Value) -> bool,
+) -> Value {
+    let api = AdminApi::of(stack);
+    eventually(what, async || {
+        let lines = api.log_lines(function, since_ms).await.map_err(|problem| problem.to_string())?;
+        let mut own =
+            lines.iter().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object);
+        own.find(|line| fits(line)).ok_or_else(|| format!("{} other lines", lines.len()))
+    })
+    .await
+}
+
+/// So long an event is put back at most; one that is in hand is hidden for much longer.
+const PUT_BACK_S_MAX: u64 = 300;
+
+/// Waits until every event about an agent has been handled, at least once: those that end a session come back 30 s later.
+pub(crate) async fn events_handled(stack: &Stack, agent_did: &str) {
+    let (_, ulid) = agent_did.rsplit_once(':').unwrap();
+    eventually("the events handled", async || {
+        let messages = stack.messages(&stack.outputs.events_queue_url).await;
+        let messages = messages.map_err(|problem| problem.to_string())?;
+        let is_put_back = |message: &QueueMessage| {
+            message.receives > 0 && message.visible_at_s <= stamp::now_s() + PUT_BACK_S_MAX
+        };
+        let mut own = messages.iter().filter(|message| message.body.contains(ulid));
+        match own.find(|message| !is_put_back(message)) {
+            None => Ok(()),
+            Some(message) => Err(format!("{message:?}")),
+        }
+    })
+    .await;
+}
+
+/// Whether what a line of a log says contains these words.
+pub(crate) fn says(line: &Value, words: &str) -> bool {
+    line["message"].as_str().is_some_and(|message| message.contains(words))
+}
+
+/// Does `work`, and `undo` after it whatever `work` has come to: what all tests share is given back.
+pub(crate) fn and_give_back<T>(
+    work: impl Future<Output = T>,
+    undo: impl Future<Output = ()>,
+) -> impl Future<Output = T> {
+    // Boxed, as it is large.
+    let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+    async {
+        let outcome = work.await;
+        undo.await;
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
 /// The socket that the agent's row names.
 pub(crate) async fn connection_id(stack: &Stack, agent_did: &str) -> Option<String> {
+    Some(connection_row(stack, agent_did).await?.get("connectionId")?.as_s().ok()?.clone())
+}
+
+/// The agent's row of the connections table.
+pub(crate) async fn connection_row(
+    stack: &Stack,
+    agent_did: &str,
+) -> Option<HashMap<String, AttributeValue>> {
     let row = stack
         .dynamodb()
         .get_item()
         .table_name(&stack.outputs.connections_table)
-        .key("agentDid", aws_sdk_dynamodb::types::AttributeValue::S(agent_did.to_owned()))
+        .key("agentDid", AttributeValue::S(agent_did.to_owned()))
         .consistent_read(true)
         .send()
         .await
         .unwrap();
-    row.item?.get("connectionId")?.as_s().ok().cloned()
+    row.item
 }

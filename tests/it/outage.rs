@@ -2,8 +2,6 @@
 //!
 //! The registry belongs to all tests, so these use the stack alone (`.config/nextest.toml`) and give it back.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
-
 use acceptance::admin_api::Invoked;
 use acceptance::connector::{Connector, Receipt, Status};
 use acceptance::eventually::PATIENCE;
@@ -11,9 +9,8 @@ use acceptance::registry_client::{Endpoint, Fault, RegistryClient};
 use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::FutureExt;
 
-use crate::fixture::Duo;
+use crate::fixture::{Duo, and_give_back};
 use crate::revocation::reconcile;
 
 async fn set_faults(stack: &Stack, fault: Fault) {
@@ -27,9 +24,7 @@ async fn set_faults(stack: &Stack, fault: Fault) {
 /// every other test would fail too.
 async fn during_an_outage<T>(stack: &Stack, attempt: impl Future<Output = T>) -> T {
     set_faults(stack, Fault::Unavailable).await;
-    let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
-    set_faults(stack, Fault::None).await;
-    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    and_give_back(attempt, set_faults(stack, Fault::None)).await
 }
 
 /// Makes the registry's remembered yes to an agent's access token older, as if it had been given `ago_ms` ago.

@@ -1,20 +1,11 @@
 //! The main job: a receipt posted by the recipient's connector arrives at the sender's.
 
-use acceptance::connector::{RECEIPTS_PATH, Receipt, ReceivedReceipt, Request, Session, Status};
-use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::connector::{RECEIPTS_PATH, Receipt, Request, Session, Status};
+use acceptance::eventually::eventually;
 use acceptance::stamp;
 use serde_json::json;
 
-use crate::fixture::{Duo, dead_letter, text};
-
-async fn arrives(session: &mut Session, receipt: &Receipt) -> ReceivedReceipt {
-    let received = session.next_receipt(PATIENCE).await.unwrap();
-    assert_eq!(received.frame.original_frame_id, receipt.request_id);
-    assert_eq!(received.frame.to_agent_did, receipt.recipient_agent_did);
-    assert_eq!(received.frame.status, receipt.status);
-    assert_eq!(received.frame.reason, receipt.reason);
-    received
-}
+use crate::fixture::{Duo, arrives, dead_letter, text};
 
 fn assert_both_connectors_can_read(session: &Session) {
     for arrival in session.frames() {

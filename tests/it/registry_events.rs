@@ -8,7 +8,7 @@ use acceptance::stack::Stack;
 use acceptance::stamp;
 use serde_json::{Value, json};
 
-use crate::fixture::{Duo, dead_letter, text};
+use crate::fixture::{Duo, dead_letter, events_handled, text};
 
 async fn post_as_service(stack: &Stack, body: String) -> HttpAnswer {
     let service = &stack.internal_service;
@@ -34,8 +34,14 @@ async fn a_pair_that_was_accepted_may_send_receipts_and_its_initiator_is_told() 
     let receipt = duo.receipt(Status::DeliveredToWebhook, None);
     assert_eq!(duo.recipient.post_receipt(&receipt).await.unwrap().status, 202);
     session.frame(PATIENCE, |arrival| arrival.text.contains(&receipt.request_id)).await.unwrap();
+    events_handled(&duo.stack, duo.sender.did()).await;
+    duo.stack.receipts_queue().drained().await.unwrap();
     let shown = duo.stack.operator(&["trust", "show", duo.sender.did()]).await.unwrap();
     assert!(shown.contains("pairs    1"), "counted once: {shown}");
+    session.answers(PATIENCE).await.unwrap();
+    // One that comes after the acknowledgement of the first is delivered again, and known by its id.
+    let mut deliveries = session.frames().into_iter().filter(|arrival| arrival.text.contains("\"deliver\""));
+    assert!(deliveries.all(|again| again.text == told.text), "{told:?}");
 }
 
 #[tokio::test]
@@ -120,6 +126,8 @@ async fn a_posted_revocation_bites_and_a_bad_event_beside_it_stops_it() {
     // Behind whatever the refused POST might have sent.
     let other = of_session("agent.auth.refreshed", duo.sender.did());
     assert_eq!(post_as_service(&duo.stack, other.to_string()).await.status, 202);
+    events_handled(&duo.stack, duo.sender.did()).await;
+    session.answers(PATIENCE).await.unwrap();
     let shown = duo.stack.operator(&["trust", "show", duo.sender.did()]).await.unwrap();
     assert!(shown.contains("revoked  no") && session.end().is_none(), "{shown}");
 

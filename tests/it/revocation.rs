@@ -1,5 +1,6 @@
 //! Revocation: what it ends at once, what it leaves alone, and what catches the one that nobody told of.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use acceptance::admin_api::{AdminApi, Invoked};
@@ -12,7 +13,7 @@ use acceptance::stamp;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::fixture::Duo;
+use crate::fixture::{Duo, MailboxRows, events_handled};
 
 /// So many requests at once that several instances of a function work on them.
 const AT_ONCE: usize = 12;
@@ -86,10 +87,13 @@ async fn a_revocation_closes_the_socket_and_shuts_every_door() {
     is_closed(&session).await;
     every_door_is_shut(&duo).await;
 
-    // What arrives for it from now on waits; nobody pushes it, and it is not lost.
+    // What arrives for it from now on waits and is not lost. It is closed, so only the row can show that nobody pushes.
     let receipt = duo.receipt(Status::DeliveredToWebhook, None);
     assert_eq!(duo.recipient.post_receipt(&receipt).await.unwrap().status, 202);
     duo.stack.receipts_queue().drained().await.unwrap();
+    let rows = MailboxRows::of(&duo.stack, duo.sender.did()).await;
+    assert_eq!(rows.waiting, BTreeSet::from([receipt.request_id.clone()]));
+    assert_eq!(rows.pushed, BTreeMap::from([(receipt.request_id, false)]));
     assert!(session.receipts().is_empty());
 }
 
@@ -113,6 +117,7 @@ async fn an_agent_whose_token_is_rotated_keeps_its_socket() {
     for kind in ["agent.auth.refreshed", "agent.auth.refresh_rejected", "agent.auth.issued"] {
         tell(&duo.stack, &of_session(kind, duo.sender.did())).await;
     }
+    events_handled(&duo.stack, duo.sender.did()).await;
     assert_eq!(reconcile(&duo.stack).await, Invoked::Answered(Value::Null));
 
     let receipt = duo.receipt(Status::DeliveredToWebhook, None);
@@ -169,6 +174,7 @@ async fn no_event_lifts_a_revocation_and_an_operator_does() {
     ] {
         tell(&duo.stack, &event).await;
     }
+    events_handled(&duo.stack, agent).await;
     every_door_is_shut(&duo).await;
 
     // What an operator has allowed stays allowed, although the registry's list goes on naming it.

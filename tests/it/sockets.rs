@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use acceptance::connector::{Connector, Session, Status};
+use acceptance::connector::{ConnectError, Connector, Session, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stamp;
 use serde_json::{Value, json};
 
 use crate::fixture::{Duo, connection_id};
+use crate::negatives::handshake_refused;
 
 fn frame(kind: &str, extra: &Value) -> Value {
     let mut frame = json!({ "v": 1, "type": kind, "id": stamp::new_ulid(), "ts": stamp::now_iso() });
@@ -117,22 +118,27 @@ async fn an_agent_without_any_pair_may_connect() {
 #[tokio::test]
 async fn a_refused_handshake_is_401() {
     let duo = Duo::paired().await;
-    let refused = |answer: Result<Session, acceptance::connector::ConnectError>| {
-        answer.err().expect("the handshake must be refused").status()
+    let refused = async |code: &str, handshake: ConnectError, since_ms: u64| {
+        assert_eq!(handshake.status(), Some(401), "{code}");
+        handshake_refused(&duo.stack, since_ms, code).await;
     };
-    let no_token = duo.sender.connect_with(|request| request.without_header("Authorization")).await;
-    assert_eq!(refused(no_token), Some(401));
-    let no_access = duo.sender.connect_with(|request| request.without_header("X-Claw-Agent-Access")).await;
-    assert_eq!(refused(no_access), Some(401));
+    let without = async |header: &str| {
+        duo.sender.connect_with(|request| request.without_header(header)).await.err().unwrap()
+    };
+    // The emulator does not ask the authorizer.
+    assert_eq!(without("Authorization").await.status(), Some(401));
+    let since_ms = stamp::now_ms();
+    refused("PROXY_AGENT_ACCESS_REQUIRED", without("X-Claw-Agent-Access").await, since_ms).await;
+    let since_ms = stamp::now_ms();
     let other_path = duo.sender.connect_with(|request| request.signed_path("/elsewhere")).await;
-    assert_eq!(refused(other_path), Some(401));
-    let with_query = Connector::new(
-        duo.sender.identity().clone(),
-        &format!("{}/v1/relay/connect?x=1", duo.stack.proxy_url),
-    );
-    assert_eq!(refused(with_query.unwrap().connect().await), Some(401));
+    refused("PROXY_AUTH_INVALID_PROOF", other_path.err().unwrap(), since_ms).await;
+    let since_ms = stamp::now_ms();
+    let with_query = format!("{}/v1/relay/connect?x=1", duo.stack.proxy_url);
+    let with_query = Connector::new(duo.sender.identity().clone(), &with_query).unwrap().connect().await;
+    refused("PROXY_AUTH_INVALID_PROOF", with_query.err().unwrap(), since_ms).await;
     duo.stack.revoke(duo.sender.did()).await.unwrap();
-    assert_eq!(refused(duo.sender.connect().await), Some(401));
+    let since_ms = stamp::now_ms();
+    refused("PROXY_AUTH_REVOKED", duo.sender.connect().await.err().unwrap(), since_ms).await;
 }
 
 #[tokio::test]

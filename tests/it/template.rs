@@ -24,6 +24,11 @@ pub(crate) fn untagged(value: &Value) -> &Value {
     if let Value::Tagged(tagged) = value { &tagged.value } else { value }
 }
 
+/// A statement that may be conditional, as `!If [condition, statement, NoValue]`.
+pub(crate) fn unconditional(statement: &Value) -> &Value {
+    if let Value::Tagged(tagged) = statement { &tagged.value[1] } else { statement }
+}
+
 fn resources(template: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     let resources = template["Resources"].as_mapping().unwrap();
     resources
@@ -81,11 +86,11 @@ fn every_function_has_a_role_of_its_own_without_wildcards() {
         let role = role.strip_suffix(".Arn").unwrap();
         let statements =
             &template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
-        for statement in
-            statements.as_sequence().unwrap().iter().filter(|statement| statement.get("Sid").is_some())
-        {
-            let resource = untagged(&statement["Resource"]).as_str().unwrap();
-            assert_ne!(resource, "*", "{role}: {statement:?}");
+        for statement in statements.as_sequence().unwrap().iter().map(unconditional) {
+            let resource = &statement["Resource"];
+            let resources = resource.as_sequence().map_or(std::slice::from_ref(resource), Vec::as_slice);
+            let is_whole = resources.iter().any(|resource| untagged(resource).as_str() == Some("*"));
+            assert_eq!(is_whole, statement["Sid"].as_str() == Some("SendTraces"), "{role}: {statement:?}");
             let action = &statement["Action"];
             let actions: Vec<&str> = action
                 .as_str()
@@ -172,11 +177,7 @@ fn every_queue_has_one_policy_and_only_peers_may_send_from_outside() {
             assert!(seen.insert(queue.to_owned()), "{queue} has a second policy: {id}");
         }
         let statements = properties["PolicyDocument"]["Statement"].as_sequence().unwrap();
-        // A conditional statement is `!If [condition, statement, NoValue]`.
-        let plain = |statement: &Value| {
-            if let Value::Tagged(tagged) = statement { tagged.value[1].clone() } else { statement.clone() }
-        };
-        let statements: Vec<_> = statements.iter().map(plain).collect();
+        let statements: Vec<_> = statements.iter().map(unconditional).collect();
         let sids: BTreeSet<_> =
             statements.iter().map(|statement| statement["Sid"].as_str().unwrap()).collect();
         assert!(sids.contains("OnlyOverTls"), "{id}");
@@ -195,9 +196,13 @@ fn every_queue_has_one_policy_and_only_peers_may_send_from_outside() {
 fn what_must_survive_does() {
     let template = template();
     for (id, properties) in of_type(&template, "AWS::DynamoDB::Table") {
-        assert!(properties.get("SSESpecification").is_some(), "{id} is not encrypted");
-        assert!(properties.get("DeletionProtectionEnabled").is_some(), "{id} can be deleted in prod");
-        assert!(properties.get("PointInTimeRecoverySpecification").is_some(), "{id} cannot be restored");
+        let is_on = |value: &Value| value.as_bool() == Some(true);
+        assert!(is_on(&properties["SSESpecification"]["SSEEnabled"]), "{id} is not encrypted");
+        let recovery = &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
+        assert!(is_on(recovery), "{id} cannot be restored");
+        let protected = untagged(&properties["DeletionProtectionEnabled"]);
+        assert_eq!(protected[0].as_str(), Some("IsProd"), "{id} can be deleted in prod");
+        assert!(is_on(&protected[1]), "{id} can be deleted in prod");
     }
     for (id, properties) in of_type(&template, "AWS::SQS::Queue") {
         assert_eq!(properties["SqsManagedSseEnabled"].as_bool(), Some(true), "{id} is not encrypted");

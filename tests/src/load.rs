@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use serde_json::{Value, json};
 
 pub use self::ledger::Ledger;
-pub use self::workers::{Delivery, Workers};
+pub use self::workers::Workers;
 
 use crate::connector::{Receipt, Status};
 use crate::stack::Stack;

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod door;
+mod messages;
 mod operator;
 mod private_table;
 mod queue;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use self::command_line::{Description, Ended};
 pub use self::door::DoorError;
+pub use self::messages::QueueMessage;
 pub use self::operator::OperatorError;
 pub use self::private_table::{PrivateTable, TableKeys};
 pub use self::queue::{Depth, Queue};
@@ -72,14 +74,12 @@ pub struct InternalService {
 #[serde(rename_all = "PascalCase")]
 #[expect(missing_docs, reason = "the template describes its outputs")]
 pub struct Outputs {
-    pub http_api_id: String,
     pub web_socket_api_id: String,
     pub web_socket_stage: String,
     pub connections_endpoint: String,
     pub receipts_queue_url: String,
     pub receipts_queue_arn: String,
     pub receipts_dlq_url: String,
-    pub receipts_dlq_arn: String,
     pub events_queue_url: String,
     pub events_dlq_url: String,
     pub peer_queue_url: String,

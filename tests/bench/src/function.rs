@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use acceptance::eventually::wait_for;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -19,8 +20,6 @@ const SESSION_TOKEN_CHARS: usize = 1_000;
 const RECEIPTS_QUEUE_ARN: &str = "arn:aws:sqs:us-east-1:123456789012:clawdentity-receipts-dev";
 /// What callgrind writes, in the scratch folder.
 pub(crate) const PROFILE: &str = "callgrind.out";
-/// Between two looks at whether a process has come to rest.
-const LOOK_EVERY: Duration = Duration::from_millis(3);
 /// A function that has not handled its events by then never will.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -104,10 +103,17 @@ impl Function {
 
     /// Waits until it has handled everything and asks for more.
     async fn wait(&mut self) -> Result<()> {
-        let why = tokio::select! {
-            () = self.api.idle() => return Ok(()),
-            status = self.child.wait() => format!("ended with {}", status?),
-            () = tokio::time::sleep(PATIENCE) => "did not finish".to_owned(),
+        let finished = tokio::time::timeout(PATIENCE, async {
+            tokio::select! {
+                () = self.api.idle() => Ok(None),
+                status = self.child.wait() => status.map(Some),
+            }
+        });
+        let why = match finished.await {
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(status))) => format!("ended with {status}"),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => "did not finish".to_owned(),
         };
         Err(format!("{} {why}: {}", self.name, last_lines(&self.log)).into())
     }
@@ -129,13 +135,16 @@ impl Function {
     /// Ends it, once it rests. Answers what it has executed, if that was counted.
     pub(crate) async fn stop(mut self) -> Result<Option<Instructions>> {
         // The last request for an event has arrived; what follows it in the function has not necessarily ended.
-        loop {
-            let before = self.processor_time()?;
-            tokio::time::sleep(LOOK_EVERY).await;
-            if self.processor_time()? == before {
-                break;
-            }
-        }
+        let id = self.id()?;
+        let mut before = None;
+        wait_for("a function at rest", async || {
+            let now = threads(id).map_err(|problem| problem.to_string())?;
+            let is_at_rest = now.iter().all(Thread::sleeps) && before.as_ref() == Some(&now);
+            let seen = format!("{now:?}");
+            before = Some(now);
+            is_at_rest.then_some(()).ok_or(seen)
+        })
+        .await?;
         kill(Pid::from_raw(i32::try_from(self.id()?)?), Signal::SIGTERM)?;
         self.child.wait().await?;
         self.profile.as_deref().map(callgrind::read).transpose()
@@ -144,6 +153,38 @@ impl Function {
     fn id(&self) -> Result<u32> {
         Ok(self.child.id().ok_or_else(|| format!("{} has ended: {}", self.name, last_lines(&self.log)))?)
     }
+}
+
+/// A thread that sleeps, and has not been on a processor between two looks, waits for something.
+#[derive(Debug, PartialEq, Eq)]
+struct Thread {
+    state: char,
+    /// How often it has left a processor, of its own will or not.
+    switches: Vec<String>,
+}
+
+impl Thread {
+    const fn sleeps(&self) -> bool {
+        self.state == 'S'
+    }
+}
+
+fn threads(process: u32) -> Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let status = std::fs::read_to_string(entry?.path().join("status"))?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let state = field("State:").and_then(|state| state.trim().chars().next());
+        threads.push(Thread {
+            state: state.ok_or("no State in /proc")?,
+            switches: status
+                .lines()
+                .filter(|line| line.contains("ctxt_switches:"))
+                .map(str::to_owned)
+                .collect(),
+        });
+    }
+    Ok(threads)
 }
 
 fn last_lines(log: &Path) -> String {
@@ -193,4 +234,26 @@ fn environment(api: &RuntimeApi, aws: &Aws) -> Vec<(&'static str, String)> {
     variables.extend(TABLES.map(|(variable, table)| (variable, table.to_owned())));
     variables.extend(aws.bundle.as_ref().map(|file| ("AWS_CA_BUNDLE", file.display().to_string())));
     variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_is_told_from_who_works() {
+        let start = |program: &str, argument: &[&str]| {
+            Command::new(program).args(argument).stdin(Stdio::null()).kill_on_drop(true).spawn().unwrap()
+        };
+        let (waits, works) = (start("sleep", &["60"]), start("sh", &["-c", "while :; do :; done"]));
+        for (child, expected) in [(waits, true), (works, false)] {
+            let id = child.id().unwrap();
+            let sleeps = async || threads(id).unwrap().iter().all(Thread::sleeps);
+            wait_for("the program", async || {
+                (sleeps().await == expected).then_some(()).ok_or_else(String::new)
+            })
+            .await
+            .unwrap();
+        }
+    }
 }

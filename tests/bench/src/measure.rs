@@ -84,12 +84,18 @@ pub(crate) async fn per_event(workshop: &Workshop, cast: &Cast, load: &Load<'_>)
     drop(aws.take_calls());
     let aws = Aws::start(load.scene, &cast.keys).await?;
     let more = counted_process(workshop, load, &aws, &[WARM_UP, MEASURED]).await?;
-    let per_event = |of: fn(&Instructions) -> u64| -> Result<f64> {
-        let difference = of(&more.instructions).checked_sub(of(&few.instructions));
-        Ok(number(difference.ok_or("more events took fewer instructions")?) / count(MEASURED))
+    // More events take more, or the count is broken.
+    let per_event = |of: fn(&Instructions) -> u64| {
+        let (few, more) = (of(&few.instructions), of(&more.instructions));
+        let difference = more.checked_sub(few).ok_or_else(|| format!("{more} instructions after {few}"))?;
+        Result::Ok(number(difference) / count(MEASURED))
     };
+    let instructions = per_event(|executed| executed.counted)?;
+    if instructions <= 0.0 {
+        return Err("an event that takes no instructions".into());
+    }
     Ok(PerEvent {
-        instructions: per_event(|executed| executed.counted)?,
+        instructions,
         sha256: per_event(|executed| executed.sha256)?,
         calls: more.calls,
         events: count(MEASURED),

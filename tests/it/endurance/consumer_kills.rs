@@ -2,25 +2,20 @@
 //! what arrives is what was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use acceptance::admin_api::AdminApi;
 use acceptance::connector::Receipt;
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::load::{self, Ledger, QueuedReceipt, Workers};
-use acceptance::stack::Stack;
+use acceptance::stack::{QueueMessage, Stack};
 use aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout;
-use futures_util::FutureExt as _;
 
-use super::mailbox_rows::MailboxRows;
 use super::{Scale, arrivals, dead_letters, print_figures, queue_emptied};
-use crate::fixture::Duo;
+use crate::fixture::{Duo, MailboxRows, and_give_back};
 
 /// When the batch of a dead consumer shows again: a stack's own three minutes would make the test an hour.
 const VISIBILITY_S: u32 = 3;
-/// How long the local AWS may take to notice that a process has died.
-const NOTICED_AFTER: Duration = Duration::from_millis(150);
 /// The queue is let empty after so many strikes: a message that meets ten of them would be a dead letter.
 const STRIKES_IN_A_ROW: usize = 4;
 /// Every so many receipts one is on the queue twice.
@@ -37,12 +32,13 @@ async fn kills_restarts_and_duplicates_lose_nothing() {
 
     let began = Instant::now();
     let mut havoc = Havoc::on(&duo.stack);
-    let received = with_short_visibility(&duo.stack, async {
+    // Boxed, as it is large.
+    let work = Box::pin(async {
         havoc.strike(&receipts, scale).await;
         queue_emptied(&duo.stack).await;
         arrivals(&session, receipts.len()).await
-    })
-    .await;
+    });
+    let received = with_short_visibility(&duo.stack, work).await;
 
     let mut ledger = Ledger::of_sent(&receipts);
     ledger.note(&received);
@@ -68,6 +64,13 @@ async fn kills_restarts_and_duplicates_lose_nothing() {
     assert_eq!(rows.pushed.len(), receipts.len());
 }
 
+/// One of the times that a message was received: its id, and how often it had been by then.
+type Delivery = (String, u64);
+
+fn latest_delivery(message: &QueueMessage) -> Delivery {
+    (message.id.clone(), message.receives)
+}
+
 /// What is done to the functions, and what came of it.
 struct Havoc<'a> {
     stack: &'a Stack,
@@ -77,8 +80,10 @@ struct Havoc<'a> {
     processes: usize,
     restarts: usize,
     duplicates: usize,
-    /// Every delivery of a message to a consumer that died before it had answered.
-    interrupted: BTreeSet<load::Delivery>,
+    /// Every delivery that was under way when a consumer died.
+    struck: BTreeSet<Delivery>,
+    /// Those of them that were seen to end unanswered.
+    interrupted: BTreeSet<Delivery>,
 }
 
 impl<'a> Havoc<'a> {
@@ -91,6 +96,7 @@ impl<'a> Havoc<'a> {
             processes: 0,
             restarts: 0,
             duplicates: 0,
+            struck: BTreeSet::new(),
             interrupted: BTreeSet::new(),
         }
     }
@@ -116,30 +122,74 @@ impl<'a> Havoc<'a> {
         }
     }
 
-    /// Strikes once a consumer is at work; whether that has interrupted a delivery. Those of earlier strikes that are
-    /// still hidden do not count.
+    /// Strikes once a consumer is at work; whether that has interrupted a delivery.
     async fn strike_once(&mut self, restart: bool) -> bool {
-        eventually("a consumer at work", async || {
+        let Some(at_work) = self.deliveries_at_work().await else { return false };
+        let struck = self.workers.running().unwrap();
+        if restart {
+            self.restart_all().await;
+        } else {
+            self.workers.kill_all().unwrap();
+        }
+        eventually("the end of the consumers that were struck", async || {
             let running = self.workers.running().map_err(|problem| problem.to_string())?;
-            if running.is_empty() { Err("none".to_owned()) } else { Ok(()) }
+            let left: Vec<_> = struck.iter().filter(|process| running.contains(process)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?} go on")) }
         })
         .await;
-        let processes = if restart {
-            self.restart_all().await;
-            0
-        } else {
-            self.workers.kill_all().unwrap()
-        };
-        tokio::time::sleep(NOTICED_AFTER).await;
-        let before = self.interrupted.len();
-        self.interrupted.extend(self.workers.deliveries_under_way().await.unwrap());
-        let hit = self.interrupted.len() > before;
+        let interrupted = self.shown_again(&at_work).await;
+        let hit = !interrupted.is_empty();
         if hit {
-            self.processes += processes;
+            self.processes += if restart { 0 } else { struck.len() };
             self.kills += usize::from(!restart);
             self.restarts += usize::from(restart);
         }
+        self.interrupted.extend(interrupted);
+        self.struck.extend(at_work);
         hit
+    }
+
+    /// What is in the hands of consumers that live, once that is anything; `None` if all is done already. What a consumer
+    /// held that has been struck stays hidden for a while, but is in nobody's hands.
+    async fn deliveries_at_work(&self) -> Option<BTreeSet<Delivery>> {
+        eventually("a consumer at work", async || {
+            let messages = self.messages().await?;
+            let (hidden, visible): (Vec<_>, Vec<_>) =
+                messages.iter().partition(|message| message.is_hidden && message.receives > 0);
+            let at_work: BTreeSet<_> = hidden.into_iter().map(latest_delivery).collect();
+            let at_work: BTreeSet<_> = at_work.difference(&self.struck).cloned().collect();
+            if at_work.is_empty() && visible.iter().any(|message| !message.is_hidden) {
+                return Err(format!("{} messages, all of them in nobody's hands", messages.len()));
+            }
+            Ok((!at_work.is_empty()).then_some(at_work))
+        })
+        .await
+    }
+
+    /// Which of these deliveries were interrupted: their messages show again, because nobody has answered. The messages
+    /// of the others are gone.
+    async fn shown_again(&self, deliveries: &BTreeSet<Delivery>) -> BTreeSet<Delivery> {
+        eventually("deliveries answered or shown again", async || {
+            let messages = self.messages().await?;
+            let find = |id: &String| messages.iter().find(|message| message.id == *id);
+            let is_open = |delivery: &&Delivery| {
+                find(&delivery.0)
+                    .is_some_and(|message| message.is_hidden && latest_delivery(message) == **delivery)
+            };
+            let shown: BTreeSet<_> = deliveries
+                .iter()
+                .filter(|delivery| !is_open(delivery) && find(&delivery.0).is_some())
+                .cloned()
+                .collect();
+            let open = deliveries.iter().filter(is_open).count();
+            if shown.is_empty() && open > 0 { Err(format!("{open} still hidden")) } else { Ok(shown) }
+        })
+        .await
+    }
+
+    async fn messages(&self) -> Result<Vec<QueueMessage>, String> {
+        let read = self.stack.messages(&self.stack.outputs.receipts_queue_url).await;
+        read.map_err(|problem| problem.to_string())
     }
 
     async fn restart_all(&self) {
@@ -165,7 +215,5 @@ async fn with_short_visibility<T>(stack: &Stack, work: impl Future<Output = T>) 
         client.set_queue_attributes().queue_url(url).attributes(VisibilityTimeout, seconds).send()
     };
     set(VISIBILITY_S.to_string()).await.unwrap();
-    let done = AssertUnwindSafe(work).catch_unwind().await;
-    set(own).await.unwrap();
-    done.unwrap_or_else(|panic| resume_unwind(panic))
+    and_give_back(work, async { drop(set(own).await.unwrap()) }).await
 }

@@ -11,9 +11,8 @@ use acceptance::stack::Stack;
 use acceptance::stamp;
 use serde_json::Value;
 
-use super::mailbox_rows::MailboxRows;
 use super::{Scale, arrivals, dead_letters, percentile, print_figures, queue_emptied};
-use crate::fixture::Duo;
+use crate::fixture::{Duo, MailboxRows};
 
 /// What one invocation drains at most: 8 pages of 25 (design, section 12).
 const DRAINED_PER_INVOCATION_MAX: u64 = 200;
@@ -67,6 +66,8 @@ async fn a_full_mailbox_drains_by_itself_and_starves_nobody() {
         slowest.as_millis()
     ));
     ledger.assert_each_once();
+    let times: Vec<_> = received.iter().map(|receipt| &receipt.frame.ts).collect();
+    assert!(times.is_sorted(), "the oldest come first");
     assert!(shares.iter().all(|share| *share <= DRAINED_PER_INVOCATION_MAX), "{shares:?}");
     assert!(shares.len() > 1, "it has to go on by itself");
     assert!(slowest < PROMPT);
@@ -117,11 +118,7 @@ async fn a_drain_that_is_cut_off_goes_on_where_it_was() {
     let dead_letters_before = dead_letters(&duo.stack).await;
 
     let session = duo.sender.connect().await.unwrap();
-    eventually("a quarter of the drain", async || match session.receipts().len() {
-        some if some >= count / 4 => Ok(()),
-        few => Err(format!("{few} receipts, {:?}", session.end())),
-    })
-    .await;
+    arrivals(&session, count / 4).await;
     let read_first = session.receipts();
     drop(session);
     queue_emptied(&duo.stack).await;

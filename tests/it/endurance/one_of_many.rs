@@ -8,10 +8,11 @@ use acceptance::eventually::PATIENCE;
 use acceptance::registry_client::RegistryClient;
 use acceptance::registry_event::revoked;
 use acceptance::stack::Stack;
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::{Scale, print_figures};
+use crate::fixture::events_handled;
 use crate::revocation::reconcile;
 
 /// Handshakes under way at once.
@@ -47,6 +48,11 @@ async fn of_many_sockets_only_the_revoked_agents_closes() {
     print_figures(format!(
         "{connections} sockets opened in {opened} ms; one cut after {cut} ms; all looked at in {looked} ms"
     ));
+    events_handled(&stack, revoked_one.0.did()).await;
+    // Whoever was cut beside it would learn of it a moment later.
+    let alive = others.iter().map(|(_, session)| session.answers(PATIENCE));
+    let unanswered = join_all(alive).await.into_iter().filter_map(Result::err).count();
+    assert_eq!(unanswered, 0, "of {}", others.len());
     let ended: Vec<_> =
         others.iter().filter_map(|(connector, session)| Some((connector.did(), session.end()?))).collect();
     assert!(ended.is_empty(), "{ended:?}");

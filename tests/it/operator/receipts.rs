@@ -68,6 +68,7 @@ async fn a_receipt_is_followed_through_the_mailbox() {
     })
     .await;
     let by_post = &pushed["timeline"][1]["correlationId"];
+    assert!(by_post.is_string(), "{pushed}");
     assert!(
         pushed["timeline"]
             .as_array()

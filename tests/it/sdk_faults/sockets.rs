@@ -8,7 +8,6 @@ use acceptance::fault_proxy::{Fault, Operation, Refusal};
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
 use acceptance::stamp;
-use aws_sdk_dynamodb::types::AttributeValue;
 use backbone::stores::{Closed, Gateway as _, Push, StoreError};
 use backbone_aws::Invocation;
 use serde_json::json;
@@ -16,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::matrix::{Call, Row, run, spoiled, throttled, unanswered, undone};
 use super::world::{Process, World};
+use crate::fixture::connection_id;
 
 /// How many sockets are being opened at once: each takes two functions, and the machine is shared.
 static OPENING: Semaphore = Semaphore::const_new(2);
@@ -35,16 +35,7 @@ impl Socket {
         let connector = Connector::new(identity, &stack.proxy_url).unwrap();
         let session = connector.connect().await.unwrap();
         let agent = connector.did().to_owned();
-        let row = stack
-            .dynamodb()
-            .get_item()
-            .table_name(&stack.outputs.connections_table)
-            .key("agentDid", AttributeValue::S(agent.clone()))
-            .consistent_read(true)
-            .send()
-            .await
-            .unwrap();
-        let connection_id = row.item.unwrap()["connectionId"].as_s().unwrap().clone();
+        let connection_id = connection_id(&stack, &agent).await.unwrap();
         Self { session, agent, connection_id }
     }
 }

@@ -8,7 +8,7 @@ use backbone::receipt::{Receipt, Status, StoredReceipt};
 use serde_json::Value;
 
 use crate::delivery_checks::deliver_frame_id;
-use crate::ledger::{CountedEnd, Invariant, Violation};
+use crate::ledger::{CountedEnd, Excuse, Invariant, Violation};
 use crate::queue::{Content, Message};
 use crate::sockets::SocketState;
 use crate::world::{BEGIN_MS, World};
@@ -32,15 +32,18 @@ impl World {
     }
 
     /// How often a frame may be pushed in a run without faults: once, once more for every POST that came before the
-    /// push was recorded, and after any change of mind; each other state may have it told once more.
-    fn pushes_due(&self, receipt: &Receipt) -> u64 {
+    /// push was recorded, and after any change of mind. And how often with the excuse that each other state may have it
+    /// told once more.
+    fn pushes_due(&self, receipt: &Receipt) -> (u64, u64) {
         let frame_id = receipt.frame_id();
         let states = self.ledger.queued.iter().filter(|other| other.key() == receipt.key());
         let (same, other): (Vec<_>, Vec<_>) = states.partition(|state| state.frame_id() == frame_id);
         if other.is_empty() && !self.forgets {
-            self.ledger.pushes_due.get(&frame_id).copied().unwrap_or_default()
+            let due = self.ledger.pushes_due.get(&frame_id).copied().unwrap_or_default();
+            (due, due)
         } else {
-            u64::try_from(same.len() + other.len()).expect("a length fits")
+            let count = |states: usize| u64::try_from(states).expect("a length fits");
+            (count(same.len()), count(same.len() + other.len()))
         }
     }
 
@@ -97,8 +100,10 @@ impl World {
         if !self.profile.is_clean() || self.forced.is_some() {
             return;
         }
-        let due = self.pushes_due(&receipt);
-        if times > due {
+        let (due, excused) = self.pushes_due(&receipt);
+        if times > due && times <= excused {
+            self.ledger.excuse(Excuse::LastWordRepeated, &receipt);
+        } else if times > due {
             let what = format!("{} was pushed {times} times, for {due} reasons", name(&receipt));
             self.violated(Invariant::RepetitionsAreAlike, what);
         }
@@ -159,6 +164,7 @@ impl World {
         }
         match self.place_of(receipt) {
             Place::Kept => {}
+            Place::Excused(why) => self.ledger.excuse(why, receipt),
             Place::Ended(end) => {
                 let state = (receipt.frame_id(), receipt.processed_at_ms);
                 // A repetition is counted as that, whatever comes after it.
@@ -198,7 +204,6 @@ impl World {
         self.ledger.last_told.get(&key).is_some_and(|(_, told)| *told == receipt.frame_id())
             || self.is_told(receipt, receipt.processed_at_ms)
             || self.is_held(receipt, since_ms)
-            || self.ledger.is_claimed_by_two(&key)
     }
 
     /// Where a receipt is. Its sender may have been told the same before, if nothing else since then; and while the row
@@ -211,9 +216,11 @@ impl World {
             || self.ledger.last_told.get(&receipt.key()).is_some_and(|(_, told)| *told == frame_id)
             || self.is_told(receipt, since_ms)
             || self.is_held(receipt, if waits { 0 } else { since_ms })
-            || row.is_some_and(|row| row.receipt.frame_id() == frame_id) && self.is_to_be_repeated(receipt)
         {
             return Place::Kept;
+        }
+        if row.is_some_and(|row| row.receipt.frame_id() == frame_id) && self.is_to_be_repeated(receipt) {
+            return Place::Excused(Excuse::ToBeRepeated);
         }
         match row {
             Some(row) if row.receipt.recipient != receipt.recipient => {
@@ -222,7 +229,7 @@ impl World {
             Some(row) if receipt.order() < row.receipt.order() => Place::Ended(CountedEnd::Overtaken),
             Some(row) if row.expires_at_s * 1_000 <= self.now_ms() => Place::Ended(CountedEnd::RetentionOver),
             // Its row may have been another recipient's when it was looked at; which end it has had cannot be told.
-            Some(_) if self.ledger.is_claimed_by_two(&receipt.key()) => Place::Kept,
+            Some(_) if self.ledger.is_claimed_by_two(&receipt.key()) => Place::Excused(Excuse::ClaimedByTwo),
             Some(_) | None => Place::Nowhere,
         }
     }
@@ -257,6 +264,8 @@ impl World {
 pub(crate) enum Place {
     /// Pushed, waiting, queued or buried.
     Kept,
+    /// None of these that can be shown, for a reason.
+    Excused(Excuse),
     /// At one of the ends that are counted.
     Ended(CountedEnd),
     Nowhere,

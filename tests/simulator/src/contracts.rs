@@ -3,11 +3,23 @@
 //! Each contract runs on the simulator here and on DynamoDB in the acceptance tests: if the simulator were kinder than
 //! DynamoDB, its runs would prove nothing. A contract panics where it is broken. It wants a store with nothing in it.
 
+mod deliveries;
+mod trust;
+
 use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::receipt::{Receipt, Status, StoredReceipt};
 use backbone::stores::{Claimed, ConnectionStore, MailboxItem, ReceiptStore, Recorded, Waiting};
+
+pub use self::deliveries::{
+    a_delivery_is_kept_once_and_restored_anew, a_delivery_that_has_moved_on_is_not_removed,
+    an_acknowledgement_is_its_own_agents, deliveries_are_read_in_pages, whoever_notes_a_turn_first_is_right,
+};
+pub use self::trust::{
+    a_revocation_is_new_once_and_seen_at_once, a_revoked_token_is_no_revoked_agent,
+    every_live_agent_is_on_one_page,
+};
 
 /// When everything here expires, in seconds since the Unix epoch: in 2100, so that nothing is collected meanwhile.
 const EXPIRES_AT_S: u64 = 4_102_444_800;
@@ -29,6 +41,14 @@ macro_rules! each_contract {
             a_claim_needs_the_row_that_was_seen
             only_the_named_connection_is_cleared
             notes_belong_to_the_current_connection
+            a_delivery_is_kept_once_and_restored_anew
+            whoever_notes_a_turn_first_is_right
+            a_delivery_that_has_moved_on_is_not_removed
+            an_acknowledgement_is_its_own_agents
+            deliveries_are_read_in_pages
+            a_revocation_is_new_once_and_seen_at_once
+            a_revoked_token_is_no_revoked_agent
+            every_live_agent_is_on_one_page
         }
     };
 }

@@ -78,6 +78,18 @@ pub(crate) enum CountedEnd {
     RetentionOver,
 }
 
+/// Why a check lets pass what it would otherwise not. How often each does is reported: one that is needed more and more
+/// hides something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Excuse {
+    /// A frame was repeated because of another state of its receipt: the last word is told again.
+    LastWordRepeated,
+    /// A state that was not told is to be repeated, as another one is still under way.
+    ToBeRepeated,
+    /// Two recipients speak of one message: which end their receipts had cannot be told.
+    ClaimedByTwo,
+}
+
 /// Where a state stands among those of its receipt.
 type Order = (u64, Id);
 
@@ -112,12 +124,19 @@ pub(crate) struct Ledger {
     pub(crate) offered: BTreeMap<DeliveryKey, u64>,
     /// What ended so, by frame and time: a state leaves its mailbox and the queue, and is counted once.
     pub(crate) ends: BTreeSet<(CountedEnd, Id, u64)>,
+    /// What was let pass, by frame and time.
+    pub(crate) excused: BTreeSet<(Excuse, Id, u64)>,
     /// Invocations that did not answer; what they had counted may be lost.
     pub(crate) deaths: u64,
     pub(crate) violations: Vec<Violation>,
 }
 
 impl Ledger {
+    /// Notes that a receipt was let pass.
+    pub(crate) fn excuse(&mut self, why: Excuse, receipt: &Receipt) {
+        self.excused.insert((why, receipt.frame_id(), receipt.processed_at_ms));
+    }
+
     /// Where a receipt's row stood at `at_ms`.
     pub(crate) fn order_at(&self, key: &ReceiptKey, at_ms: u64) -> Option<Order> {
         let orders = self.orders.get(key)?;

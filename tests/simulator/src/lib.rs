@@ -36,7 +36,7 @@ mod traffic;
 mod world;
 
 pub use faults::Fate;
-pub use ledger::{Invariant, Violation};
+pub use ledger::{Excuse, Invariant, Violation};
 pub use operation::Operation;
 pub use planted::Bug;
 pub use run::{Report, run_seed};

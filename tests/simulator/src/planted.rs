@@ -72,6 +72,11 @@ impl ReceiptStore for Planted<'_> {
         if self.has(Bug::StoredStateIsIgnored) {
             state.receipts.clear();
         }
+        if self.has(Bug::LastWordIsNotRepeated) {
+            for row in state.receipts.values_mut() {
+                row.pushed_at_ms = row.pushed_at_ms.map(|at_ms| at_ms.max(row.receipt.processed_at_ms));
+            }
+        }
         if self.has(Bug::WaitingCountsAsPushed) {
             for row in state.receipts.values_mut() {
                 row.pushed_at_ms.get_or_insert(0);
@@ -95,6 +100,12 @@ impl ReceiptStore for Planted<'_> {
     async fn replace(&self, seen: &StoredReceipt, row: &StoredReceipt) -> Result<Recorded, StoreError> {
         if self.has(Bug::RepetitionIsUnconditional) {
             return self.inner.record(row).await;
+        }
+        if self.has(Bug::LastWordIsNotRepeated) {
+            // What it was told of the row's push is not what the row says.
+            let is_seen = |stored: &StoredReceipt| stored.receipt == seen.receipt;
+            let stored = self.inner.find(&seen.receipt.key()).await?.filter(is_seen);
+            return self.inner.replace(stored.as_ref().unwrap_or(seen), row).await;
         }
         self.inner.replace(seen, row).await
     }

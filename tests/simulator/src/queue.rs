@@ -159,11 +159,9 @@ impl Queue {
         message.map(|message| message.visible_at_ms = visible_at_ms).is_some()
     }
 
-    /// Moves what is in the dead-letter queue back, under new ids; what `stays` says stays there.
-    pub(crate) fn redrive(&mut self, now_ms: u64, stays: impl Fn(&Dead) -> bool) {
-        let (stay, move_back) = std::mem::take(&mut self.dead).into_iter().partition::<Vec<_>, _>(stays);
-        self.dead = stay;
-        for dead in move_back {
+    /// Moves what is in the dead-letter queue back, under new ids.
+    pub(crate) fn redrive(&mut self, now_ms: u64) {
+        for dead in std::mem::take(&mut self.dead) {
             self.send(&dead.content, dead.origin_proxy.as_deref(), "redrive", now_ms, 1);
         }
     }
@@ -317,7 +315,7 @@ mod tests {
             ids.extend(batch.into_iter().map(|message| message.message_id));
         }
         assert_eq!((ids.len(), queue.dead.len()), (10, 1));
-        queue.redrive(0, |_| false);
+        queue.redrive(0);
         let again = queue.receive(0, 10, 0, &mut rng);
         assert_ne!(again[0].message_id, ids[0]);
         assert_eq!(again[0].receive_count, 1);

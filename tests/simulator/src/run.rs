@@ -14,7 +14,7 @@ use crate::connectors::{self, Habits};
 use crate::event_source;
 use crate::executor::{Executor, Sim};
 use crate::faults::Profile;
-use crate::ledger::{CountedEnd, Invariant, Violation};
+use crate::ledger::{CountedEnd, Excuse, Invariant, Violation};
 use crate::peers;
 use crate::planted::Bug;
 use crate::queue::Content;
@@ -45,6 +45,8 @@ pub struct Report {
     pub announced: usize,
     /// What the functions have counted.
     pub counted: BTreeMap<Metric, u64>,
+    /// What the checks have let pass, by why.
+    pub excused: BTreeMap<Excuse, usize>,
     /// Operations that handlers waited for.
     pub operations: usize,
 }
@@ -151,7 +153,12 @@ pub(crate) fn settle(sim: &Sim, faults_end_ms: u64) -> Report {
         check_last_words(world);
         registry_events::check_revoked(world);
         world.check_deliveries_settled();
+        let mut excused = BTreeMap::new();
+        for (why, _, _) in &world.ledger.excused {
+            *excused.entry(*why).or_default() += 1;
+        }
         Report {
+            excused,
             violations: std::mem::take(&mut world.ledger.violations),
             trace: world.take_trace(),
             accepted: world.ledger.accepted.len(),
@@ -206,14 +213,23 @@ fn check_everybody_was_told(world: &mut World) {
         if is_waiting && is_untold(world, receipt) && !world.tables.revoked.contains_key(&receipt.sender) {
             world.violated(Invariant::Settles, format!("{} still waits", name(receipt)));
         }
-        if world.place_of(receipt) == Place::Nowhere {
-            world.violated(Invariant::NothingIsLost, format!("{} is nowhere at the end", name(receipt)));
+        match world.place_of(receipt) {
+            Place::Nowhere => {
+                world.violated(Invariant::NothingIsLost, format!("{} is nowhere at the end", name(receipt)));
+            }
+            Place::Excused(why) => world.ledger.excuse(why, receipt),
+            Place::Kept | Place::Ended(_) => {}
         }
     }
     let rows: Vec<_> = world.tables.receipts.values().cloned().collect();
     let now_s = world.now_ms() / 1_000;
     for row in rows.iter().filter(|row| !row.is_expired(now_s)) {
-        if !world.is_last_word_kept(row) {
+        if world.is_last_word_kept(row) {
+            continue;
+        }
+        if world.ledger.is_claimed_by_two(&row.receipt.key()) {
+            world.ledger.excuse(Excuse::ClaimedByTwo, &row.receipt);
+        } else {
             world.violated(
                 Invariant::NothingIsLost,
                 format!("{} is not the last that was told", name(&row.receipt)),

@@ -175,8 +175,8 @@ pub(crate) async fn redrive(sim: Sim, faults_end_ms: u64) {
 pub(crate) fn redrive_now(world: &mut World) {
     world.note(|| "redrive".to_owned());
     let now_ms = world.now_ms();
-    world.queue.redrive(now_ms, |_| false);
-    world.events.redrive(now_ms, |_| false);
-    world.peer_queue.redrive(now_ms, |_| false);
+    world.queue.redrive(now_ms);
+    world.events.redrive(now_ms);
+    world.peer_queue.redrive(now_ms);
     world.schedule.changed();
 }

@@ -2,8 +2,10 @@
 
 mod task;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::Message;
@@ -12,6 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::Habits;
 use super::frame_rules::{ReceiptFrame, Verdict};
 use crate::eventually::PATIENCE;
+use crate::stamp;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -120,6 +123,35 @@ impl Session {
         self.record.borrow().receipts().collect()
     }
 
+    /// All receipts so far, once they are about `messages` different messages, however long that takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] when none about another message has come for `stuck_after`, or once the session has ended too early.
+    pub async fn receipts_about(
+        &self,
+        messages: usize,
+        stuck_after: Duration,
+    ) -> Result<Vec<ReceivedReceipt>, Missing> {
+        let mut record = self.record.clone();
+        let mut seen = BTreeSet::new();
+        let mut looked_at = 0;
+        while seen.len() < messages {
+            let before = seen.len();
+            let progress = record.wait_for(|record| {
+                seen.extend(record.receipts_from(looked_at).map(|receipt| receipt.frame.original_frame_id));
+                looked_at = record.arrivals.len();
+                seen.len() > before || record.end.is_some()
+            });
+            // A time-out is not told apart here: what counts is whether there are more.
+            let _ = tokio::time::timeout(stuck_after, progress).await;
+            if seen.len() == before {
+                return Err(self.missing("receipts about more messages", stuck_after));
+            }
+        }
+        Ok(self.receipts())
+    }
+
     /// All messages so far.
     #[must_use]
     pub fn frames(&self) -> Vec<Arrival> {
@@ -164,6 +196,18 @@ impl Session {
         let find =
             |record: &Record| record.heartbeats.iter().find(|sent| sent.acknowledged.is_some()).cloned();
         self.wait(limit, "acknowledged heartbeat", find).await
+    }
+
+    /// Sends a heartbeat of its own and waits for its acknowledgement: the socket is open now.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] after `limit`, or once the session has ended without one.
+    pub async fn answers(&self, limit: Duration) -> Result<Arrival, Missing> {
+        let id = stamp::new_ulid();
+        let beat = json!({ "v": 1, "type": "heartbeat", "id": id, "ts": stamp::now_iso() });
+        self.send_text(beat.to_string());
+        self.frame(limit, |arrival| arrival.text.contains(&id)).await
     }
 
     /// How the session ended, if it has.
@@ -216,19 +260,29 @@ impl Session {
         let done = record.wait_for(|record| record.end.is_some() || find(record).is_some());
         // A time-out is not told apart here: what counts is whether it is there now.
         let _ = tokio::time::timeout(limit, done).await;
+        let found = find(&self.record.borrow());
+        found.ok_or_else(|| self.missing(what, limit))
+    }
+
+    fn missing(&self, what: &'static str, waited: Duration) -> Missing {
         let record = self.record.borrow();
-        find(&record).ok_or_else(|| Missing {
+        Missing {
             what,
-            waited: limit,
+            waited,
             received: record.arrivals.iter().map(|arrival| arrival.text.clone()).collect(),
             end: record.end.clone(),
-        })
+        }
     }
 }
 
 impl Record {
     fn receipts(&self) -> impl Iterator<Item = ReceivedReceipt> {
-        self.arrivals.iter().filter_map(|arrival| {
+        self.receipts_from(0)
+    }
+
+    /// Those among the arrivals from this one on.
+    fn receipts_from(&self, arrival: usize) -> impl Iterator<Item = ReceivedReceipt> {
+        self.arrivals[arrival..].iter().filter_map(|arrival| {
             let frame = arrival.rust.as_ref().ok()?.as_receipt()?;
             Some(ReceivedReceipt { at: arrival.at, frame })
         })

@@ -19,7 +19,7 @@ async fn proxy() -> FaultProxy {
 async fn put_item(proxy: &FaultProxy, body: &'static str) -> reqwest::Result<(u16, String)> {
     let target = ("x-amz-target", "DynamoDB_20120810.PutItem");
     let request = http_client().post(proxy.url()).header(target.0, target.1).body(body);
-    let answer = request.timeout(Duration::from_millis(300)).send().await?;
+    let answer = request.timeout(Duration::from_secs(2)).send().await?;
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 

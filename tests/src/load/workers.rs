@@ -1,38 +1,27 @@
 //! The processes in which the local AWS runs a function.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 
-use crate::connector::{HttpAnswer, NoAnswer, http_client};
 use crate::stack::Stack;
 
 /// The worker processes of one function of one stack, found by their environment. Other stacks on this machine may run
 /// functions of the same name, so the endpoint has to be this stack's too.
 pub struct Workers {
     marks: [String; 2],
-    messages_url: String,
 }
 
-/// A message that has been received and neither deleted nor shown again: its id, and how often it was received.
-pub type Delivery = (String, u64);
-
 impl Workers {
-    /// Those of `function`, which reads the receipts queue.
+    /// Those of `function`.
     #[must_use]
     pub fn of(stack: &Stack, function: &str) -> Self {
         let endpoint = &stack.aws_endpoint;
         Self {
             marks: [format!("AWS_LAMBDA_FUNCTION_NAME={function}"), format!("AWS_ENDPOINT_URL={endpoint}")],
-            messages_url: format!(
-                "{endpoint}/_ministack/sqs/messages?QueueUrl={}",
-                stack.outputs.receipts_queue_url
-            ),
         }
     }
 
@@ -73,30 +62,6 @@ impl Workers {
         }
         Ok(processes.len())
     }
-
-    /// The messages that were received and are not settled.
-    ///
-    /// # Errors
-    ///
-    /// If the local AWS does not answer.
-    pub async fn deliveries_under_way(&self) -> Result<BTreeSet<Delivery>, NoAnswer> {
-        let answer = HttpAnswer::read(http_client().get(&self.messages_url).send().await).await?;
-        // { "messages": { account: { region: { queue URL: [ message ] } } } }
-        let queues = members(&answer.json["messages"]).flat_map(members).flat_map(members);
-        let under_way = queues
-            .filter_map(Value::as_array)
-            .flatten()
-            .filter(|message| message["IsVisible"] == false)
-            .filter_map(|message| {
-                let receives = message["ReceiveCount"].as_u64().filter(|receives| *receives > 0)?;
-                Some((message["MessageId"].as_str()?.to_owned(), receives))
-            });
-        Ok(under_way.collect())
-    }
-}
-
-fn members(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_object().into_iter().flat_map(serde_json::Map::values)
 }
 
 #[cfg(test)]
@@ -120,7 +85,6 @@ mod tests {
                 format!("AWS_LAMBDA_FUNCTION_NAME={name}"),
                 "AWS_ENDPOINT_URL=http://127.0.0.1:1".to_owned(),
             ],
-            messages_url: String::new(),
         };
         let killed = workers.kill_all().unwrap();
         assert_eq!(killed, 1);

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use super::super::ask;
-use super::then_undo;
+use crate::fixture::and_give_back;
 
 /// The check and the words of the only fault that `doctor` finds.
 async fn the_fault(stack: &Stack) -> (String, String) {
@@ -62,7 +62,7 @@ async fn each_of_five_faults_is_found_and_nothing_else() {
         ask(&stack, &["doctor"]).await
     };
     let undo = async { drop(api.set_variable(receipt, "REGISTRY_URL", &before).await.unwrap()) };
-    let ended = then_undo(stopping, undo).await;
+    let ended = and_give_back(stopping, undo).await;
     let stopped = faults(&ended.json());
     assert_eq!((ended.code, stopped.len()), (5, 2), "its keys and its revocations: {stopped:?}");
     for fault in &stopped {
@@ -74,7 +74,7 @@ async fn each_of_five_faults_is_found_and_nothing_else() {
     let elsewhere = stack.http_api_url.clone();
     let before = api.set_variable(consumer, "CONNECTIONS_ENDPOINT", &elsewhere).await.unwrap();
     let undo = async { drop(api.set_variable(consumer, "CONNECTIONS_ENDPOINT", &before).await.unwrap()) };
-    let ended = then_undo(ask(&stack, &["doctor"]), undo).await;
+    let ended = and_give_back(ask(&stack, &["doctor"]), undo).await;
     let wrong = faults(&ended.json());
     assert!(ended.code == 5 && !wrong.is_empty(), "{ended:?}");
     for fault in &wrong {
@@ -88,20 +88,20 @@ async fn each_of_five_faults_is_found_and_nothing_else() {
     reduced["Statement"].as_array_mut().unwrap().retain(|one| one["Sid"] != "PostToConnections");
     api.put_role_policy(&role, "consumer", &reduced).await.unwrap();
     let undo = async { api.put_role_policy(&role, "consumer", &whole).await.unwrap() };
-    let (check, found) = then_undo(the_fault(&stack), undo).await;
+    let (check, found) = and_give_back(the_fault(&stack), undo).await;
     assert_eq!(check, "role ConsumerRole");
     assert_eq!(found, "lacks PostToConnections (execute-api:ManageConnections)");
 
     let alarm = format!("{}-receipts-dead-letters", stack.stack_name);
     api.arm_alarm(&alarm, false).await.unwrap();
     let undo = async { api.arm_alarm(&alarm, true).await.unwrap() };
-    let (check, found) = then_undo(the_fault(&stack), undo).await;
+    let (check, found) = and_give_back(the_fault(&stack), undo).await;
     assert!(check == format!("alarm {alarm}") && found.starts_with("disarmed"), "{check}: {found}");
 
     let source = api.event_sources(consumer).await.unwrap().remove(0);
     api.enable_event_source(&source, false).await.unwrap();
     let undo = async { api.enable_event_source(&source, true).await.unwrap() };
-    let (check, found) = then_undo(the_fault(&stack), undo).await;
+    let (check, found) = and_give_back(the_fault(&stack), undo).await;
     assert!(check.starts_with("event source Consumer") && found.starts_with("Disabled"), "{check}: {found}");
 
     assert_healthy(&stack).await;

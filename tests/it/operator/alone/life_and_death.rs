@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::{ask, come_in_order, steps};
-use super::then_undo;
-use crate::fixture::Duo;
+use crate::fixture::{Duo, and_give_back};
 
 const VARIABLE: &str = "CONNECTIONS_ENDPOINT";
 /// As often as the SDK asks in one go.
@@ -49,7 +48,7 @@ async fn a_receipt_that_died_is_redriven_and_delivered_once() {
         .await
     };
     let undo = async { drop(api.set_variable(consumer, VARIABLE, &before).await.unwrap()) };
-    let dead = then_undo(dying, undo).await;
+    let dead = and_give_back(dying, undo).await;
     assert_eq!(dead["deadLetters"][0]["reasonCode"], "frame_too_large");
     assert!(session.receipts().is_empty());
 

@@ -1,6 +1,7 @@
 //! Runs seeds and shows the first one that breaks an invariant.
 #![expect(clippy::print_stdout, reason = "a command line speaks on standard output")]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,6 +27,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let traced = arguments.trace || arguments.seeds == 1;
+    let mut excused = BTreeMap::new();
     let (mut accepted, mut announced, mut operations) = (0, 0, 0);
     for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
         let mut report = run_seed(seed, arguments.bug, traced);
@@ -38,6 +40,9 @@ fn main() -> ExitCode {
         accepted += report.accepted;
         announced += report.announced;
         operations += report.operations;
+        for (why, times) in report.excused {
+            *excused.entry(why).or_insert(0) += times;
+        }
         if !report.violations.is_empty() {
             for violation in &report.violations {
                 println!("{violation}");
@@ -47,7 +52,8 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "{} seeds hold: {accepted} receipts accepted, {announced} system deliveries announced, {operations} operations",
+        "{} seeds hold: {accepted} receipts accepted, {announced} system deliveries announced, {operations} operations, \
+         excused: {excused:?}",
         arguments.seeds
     );
     ExitCode::SUCCESS

@@ -17,6 +17,8 @@ pub enum Bug {
     RepetitionIsUnconditional,
     /// A receipt that was pushed is not recorded as such.
     PushIsNotRecorded,
+    /// What has overtaken another state is not told again after it.
+    LastWordIsNotRepeated,
     /// Nothing is put into the mailbox.
     MailboxIsNotWritten,
     /// What a drain reads is taken out of the mailbox before it is pushed.
@@ -83,7 +85,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -91,6 +93,7 @@ impl Bug {
         Self::RecordIsUnconditional,
         Self::RepetitionIsUnconditional,
         Self::PushIsNotRecorded,
+        Self::LastWordIsNotRepeated,
         Self::MailboxIsNotWritten,
         Self::DrainTakesOutFirst,
         Self::SecondLookIsBlind,

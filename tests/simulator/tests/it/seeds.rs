@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use backbone::metrics::Metric;
-use simulator::run_seed;
+use simulator::{Excuse, run_seed};
 
 fn hold(mut seeds: std::ops::Range<u64>) {
     let broken = seeds.find(|&seed| !run_seed(seed, None, false).violations.is_empty());
@@ -68,6 +68,25 @@ fn deliveries_come_to_every_end_and_take_every_detour() {
         Metric::DeliveryRestored,
     ] {
         assert!(counted.contains_key(&metric), "{metric:?} is not in {counted:?}");
+    }
+}
+
+/// An excuse that is needed more often than when it was made hides something.
+#[test]
+fn excuses_are_rare() {
+    let (mut accepted, mut excused) = (0, BTreeMap::new());
+    for seed in 0..2_000 {
+        let report = run_seed(seed, None, false);
+        accepted += report.accepted;
+        for (why, times) in report.excused {
+            *excused.entry(why).or_insert(0) += times;
+        }
+    }
+    for (why, per_10_000_max) in
+        [(Excuse::LastWordRepeated, 1), (Excuse::ToBeRepeated, 4), (Excuse::ClaimedByTwo, 1)]
+    {
+        let times = excused.get(&why).copied().unwrap_or_default();
+        assert!(times * 10_000 <= accepted * per_10_000_max, "{why:?}: {times} of {accepted}");
     }
 }
 
