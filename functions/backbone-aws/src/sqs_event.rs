@@ -55,15 +55,10 @@ impl SqsMessage {
         self.source_arn.as_deref()
     }
 
-    /// When its queue took it, in milliseconds since the Unix epoch; 0 if SQS does not say.
-    #[must_use]
-    pub fn sent_ms(&self) -> u64 {
-        number(self.attributes.sent_timestamp.as_deref()).unwrap_or_default()
-    }
-
     /// The message as `queue` shows it.
     #[must_use]
     pub fn of(mut self, queue: SourceQueue) -> QueuedMessage {
+        let sent_ms = number(self.attributes.sent_timestamp.as_deref()).unwrap_or_default();
         let mut text =
             |name| self.message_attributes.remove(name).and_then(|attribute| attribute.string_value);
         QueuedMessage {
@@ -72,8 +67,9 @@ impl SqsMessage {
             origin_proxy: text(ORIGIN_PROXY_ATTRIBUTE),
             correlation_id: text(CORRELATION_ID_ATTRIBUTE).filter(|id| is_correlation_id(id)),
             receive_count: number(self.attributes.approximate_receive_count.as_deref()).unwrap_or(1),
+            sent_ms,
             first_seen_ms: number(self.attributes.approximate_first_receive_timestamp.as_deref())
-                .unwrap_or_else(|| self.sent_ms()),
+                .unwrap_or(sent_ms),
             // Lambda takes an unknown id to mean the whole batch, which shows too much again and loses nothing.
             message_id: self.message_id.unwrap_or_default(),
             receipt_handle: self.receipt_handle.unwrap_or_default(),
@@ -105,12 +101,9 @@ struct BatchItemFailure {
 
 /// The answer to a batch that has come to these verdicts, which are in its order. Logs how it went.
 #[must_use]
-pub fn respond<'a>(
-    batch: impl ExactSizeIterator<Item = &'a QueuedMessage>,
-    verdicts: &[Verdict],
-) -> BatchResponse {
-    let size = batch.len();
+pub fn respond(batch: &[QueuedMessage], verdicts: &[Verdict]) -> BatchResponse {
     let failures: Vec<_> = batch
+        .iter()
         .zip(verdicts)
         .filter(|(_, verdict)| match verdict {
             Verdict::Done => false,
@@ -118,7 +111,7 @@ pub fn respond<'a>(
         })
         .map(|(message, _)| BatchItemFailure { item_identifier: message.message_id.clone() })
         .collect();
-    tracing::debug!(batch.size = size, batch.retried = failures.len(), "handled a batch");
+    tracing::debug!(batch.size = batch.len(), batch.retried = failures.len(), "handled a batch");
     BatchResponse { batch_item_failures: failures }
 }
 
@@ -142,7 +135,6 @@ mod tests {
         };
         let event = json!({ "Records": [record("a"), record("b"), record("c")] });
         let event: SqsEvent = serde_json::from_value(event).unwrap();
-        assert!(event.records.iter().all(|message| message.sent_ms() == 5));
         assert!(event.records.iter().all(|message| message.source_arn() == Some("arn:q")));
         event.records.into_iter().map(|message| message.of(queue)).collect()
     }
@@ -158,6 +150,7 @@ mod tests {
             origin_proxy: Some("https://p".to_owned()),
             correlation_id: Some("c-1".to_owned()),
             receive_count: 3,
+            sent_ms: 5,
             first_seen_ms: 7,
         };
         assert_eq!(batch(SourceQueue::Events)[0], expected);
@@ -166,9 +159,10 @@ mod tests {
     #[test]
     fn a_message_may_say_nothing() {
         let message: SqsMessage = serde_json::from_value(json!({ "body": null })).unwrap();
-        assert_eq!((message.source_arn(), message.sent_ms()), (None, 0));
+        assert_eq!(message.source_arn(), None);
         let message = message.of(SourceQueue::Receipts);
-        assert_eq!((message.receive_count, message.first_seen_ms, message.correlation_id), (1, 0, None));
+        let QueuedMessage { receive_count, sent_ms, first_seen_ms, correlation_id, .. } = message;
+        assert_eq!((receive_count, sent_ms, first_seen_ms, correlation_id), (1, 0, 0, None));
     }
 
     #[test]
@@ -193,9 +187,8 @@ mod tests {
     #[test]
     fn only_what_is_to_be_shown_again_is_named_and_spelt_as_lambda_reads_it() {
         let batch = batch(SourceQueue::Receipts);
-        let answer = |verdicts: &[Verdict]| -> Value {
-            serde_json::to_value(respond(batch.iter(), verdicts)).unwrap()
-        };
+        let answer =
+            |verdicts: &[Verdict]| -> Value { serde_json::to_value(respond(&batch, verdicts)).unwrap() };
         let expected = json!({ "batchItemFailures": [{ "itemIdentifier": "b" }] });
         assert_eq!(answer(&[Verdict::Done, Verdict::Retry, Verdict::Done]), expected);
         assert_eq!(answer(&[Verdict::Done; 3]), json!({ "batchItemFailures": [] }));

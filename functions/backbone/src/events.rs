@@ -44,15 +44,6 @@ pub struct EventSettings {
     pub retention_s: u64,
 }
 
-/// An event as the queue shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueuedEvent {
-    /// The message.
-    pub message: QueuedMessage,
-    /// When the queue took it, in milliseconds since the Unix epoch.
-    pub sent_ms: u64,
-}
-
 /// Handles a batch and says, event by event, what the queue is to do.
 ///
 /// It cannot fail as a whole: an event that fails, or panics, does so alone.
@@ -60,7 +51,7 @@ pub async fn handle_events<O: EventsOutside>(
     outside: &O,
     watch: &RegistryWatch,
     settings: EventSettings,
-    batch: &[QueuedEvent],
+    batch: &[QueuedMessage],
     tally: &Tally,
 ) -> Vec<Verdict> {
     let desk = Desk { outside, watch, settings, tally };
@@ -78,8 +69,8 @@ struct Desk<'a, O> {
 
 impl<O: EventsOutside> Desk<'_, O> {
     /// Handles one event so that a panic in it stays in it.
-    async fn handle_alone(&self, event: &QueuedEvent) -> Verdict {
-        let message = &event.message;
+    async fn handle_alone(&self, event: &QueuedMessage) -> Verdict {
+        let message = event;
         let settled = async {
             let handled = AssertUnwindSafe(self.handle(event)).catch_unwind().await;
             let outcome = handled.unwrap_or_else(|_| {
@@ -91,8 +82,8 @@ impl<O: EventsOutside> Desk<'_, O> {
         settled.instrument(message.span()).await
     }
 
-    async fn handle(&self, event: &QueuedEvent) -> Outcome {
-        let parsed = match RegistryEvent::parse(&event.message.body, self.watch.authority()) {
+    async fn handle(&self, event: &QueuedMessage) -> Outcome {
+        let parsed = match RegistryEvent::parse(&event.body, self.watch.authority()) {
             Ok(parsed) => parsed,
             Err(defect) => {
                 let reason = defect.to_string();
@@ -114,7 +105,7 @@ impl<O: EventsOutside> Desk<'_, O> {
         };
         let outcome = outcome.unwrap_or_else(|error| {
             tracing::warn!("an event was not handled: {}", ErrorChain(&error));
-            Outcome::Retry(wait_s(&event.message))
+            Outcome::Retry(wait_s(event))
         });
         if matches!(outcome, Outcome::Done) {
             self.tally.count(Metric::EventHandled);
@@ -123,15 +114,15 @@ impl<O: EventsOutside> Desk<'_, O> {
         outcome
     }
 
-    async fn revoke(&self, event: &QueuedEvent, agent: &AgentDid) -> Result<Outcome, StoreError> {
+    async fn revoke(&self, event: &QueuedMessage, agent: &AgentDid) -> Result<Outcome, StoreError> {
         let cut = revoke(self.outside, agent, AGENT_REVOKED, self.tally).await?;
         Ok(self.after_cut(event, &cut))
     }
 
     /// A handshake may have passed the authorizer before the session was forgotten, and write its row only now; so
     /// this is done twice, the second time when no such handshake can be left. A socket of a later session stays.
-    async fn end_session(&self, event: &QueuedEvent, agent: &AgentDid) -> Result<Outcome, StoreError> {
-        let first_seen_ms = event.message.first_seen_ms;
+    async fn end_session(&self, event: &QueuedMessage, agent: &AgentDid) -> Result<Outcome, StoreError> {
+        let first_seen_ms = event.first_seen_ms;
         let opened_until_ms = first_seen_ms.saturating_add(SESSION_END_SPREAD_MS);
         let cut = end_session(self.outside, agent, event.sent_ms, opened_until_ms, self.tally).await?;
         let outcome = self.after_cut(event, &cut);
@@ -148,7 +139,7 @@ impl<O: EventsOutside> Desk<'_, O> {
 
     /// A socket that is only opening is cut again in a moment; when the queue would give the event up before that,
     /// once more when it must be open.
-    fn after_cut(&self, event: &QueuedEvent, cut: &Cut) -> Outcome {
+    fn after_cut(&self, event: &QueuedMessage, cut: &Cut) -> Outcome {
         match cut {
             Cut::Nothing => Outcome::Done,
             Cut::Closed => {
@@ -156,7 +147,7 @@ impl<O: EventsOutside> Desk<'_, O> {
                 self.tally.measure(Measure::TimeToCut, taken_ms);
                 Outcome::Done
             }
-            Cut::NotOpenYet(_) if event.message.receive_count < RECEIVES_BEFORE_MAILBOX => {
+            Cut::NotOpenYet(_) if event.receive_count < RECEIVES_BEFORE_MAILBOX => {
                 Outcome::Retry(CONNECTION_OPENING_RETRY_S)
             }
             Cut::NotOpenYet(_) => Outcome::Retry(seconds(CONNECTION_OPENING_MS)),
@@ -164,7 +155,7 @@ impl<O: EventsOutside> Desk<'_, O> {
     }
 
     /// The pair first: who is told of it may act on it at once.
-    async fn pair(&self, event: &QueuedEvent, pair: &PairAccepted) -> Result<Outcome, StoreError> {
+    async fn pair(&self, event: &QueuedMessage, pair: &PairAccepted) -> Result<Outcome, StoreError> {
         let side = |agent: &AgentDid, origin: &str| PairSide {
             agent: agent.clone(),
             home: ProxyOrigin::parse(origin),
@@ -176,11 +167,11 @@ impl<O: EventsOutside> Desk<'_, O> {
     }
 
     /// The row first, the message that has it pushed after it; the same event leads to the same two.
-    async fn tell(&self, event: &QueuedEvent, delivery: &SystemDelivery) -> Result<Outcome, StoreError> {
+    async fn tell(&self, event: &QueuedMessage, delivery: &SystemDelivery) -> Result<Outcome, StoreError> {
         let expires_at_s = self.outside.now_ms() / 1_000 + self.settings.retention_s;
         let _ = self.outside.keep_delivery(delivery, expires_at_s).await?;
         let deliver = QueueMessage::Deliver(DeliveryTurn::first(delivery.key()));
-        self.outside.send(&deliver, event.message.correlation_id(), 0).await?;
+        self.outside.send(&deliver, event.correlation_id(), 0).await?;
         Ok(Outcome::Done)
     }
 }

@@ -139,7 +139,9 @@ pub enum Measure {
     /// From the 202 of a receipt to the moment API Gateway had its frame, in milliseconds. A receipt that waited for its
     /// sender is none of these.
     Latency,
-    /// The same for a receipt that waited in its sender's mailbox.
+    /// How long its message had been on the queue by then, in milliseconds. A redrive begins it anew.
+    QueueAge,
+    /// [`Latency`](Self::Latency) of a receipt that waited in its sender's mailbox.
     MailboxAge,
     /// From the moment the events queue had an event to the end of the socket that it cuts, in milliseconds.
     TimeToCut,

@@ -52,7 +52,7 @@ pub async fn handle<O: DeliveryOutside>(
     };
     let batch: Vec<QueuedMessage> = event.records.into_iter().map(queued).collect();
     let verdicts = deliver_batch(outside, &settings.delivery, &batch, tally).await;
-    respond(batch.iter(), &verdicts)
+    respond(&batch, &verdicts)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use backbone::error_code::ErrorCode;
 use backbone::event_intake::{EventRefusal, PostedEvents};
-use backbone::events::{EventSettings, EventsOutside, QueuedEvent, handle_events};
+use backbone::events::{EventSettings, EventsOutside, handle_events};
 use backbone::internal_service::InternalService;
 use backbone::metrics::Tally;
 use backbone::reconcile::{ReconcileError, RegistryWatch};
@@ -13,7 +13,7 @@ use backbone_aws::http_api::{Answer, HttpEvent, HttpResponse, request_span};
 use backbone_aws::settings::{
     INTERNAL_SERVICE_ID, INTERNAL_SERVICE_SECRET_SHA256, RECEIPT_RETENTION_SECONDS, Settings, SettingsError,
 };
-use backbone_aws::sqs_event::{BatchResponse, SqsEvent, SqsMessage, respond};
+use backbone_aws::sqs_event::{BatchResponse, SqsEvent, respond};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -73,9 +73,10 @@ impl RegistryEventsFunction {
     }
 
     async fn events<O: Outside>(&self, outside: &O, event: SqsEvent, tally: &Tally) -> BatchResponse {
-        let batch: Vec<QueuedEvent> = event.records.into_iter().map(queued_event).collect();
+        let records = event.records.into_iter();
+        let batch: Vec<_> = records.map(|message| message.of(SourceQueue::Events)).collect();
         let verdicts = handle_events(outside, &self.watch, self.settings, &batch, tally).await;
-        respond(batch.iter().map(|event| &event.message), &verdicts)
+        respond(&batch, &verdicts)
     }
 
     async fn request<O: Outside>(
@@ -131,10 +132,6 @@ fn internal_service(settings: &Settings) -> Result<Option<InternalService>, Sett
         },
         (Some(_), None) | (None, Some(_)) => Err(SettingsError::Unusable { name, expected }),
     }
-}
-
-fn queued_event(message: SqsMessage) -> QueuedEvent {
-    QueuedEvent { sent_ms: message.sent_ms(), message: message.of(SourceQueue::Events) }
 }
 
 #[cfg(test)]

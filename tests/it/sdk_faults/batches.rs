@@ -43,6 +43,7 @@ fn queued(body: String) -> QueuedMessage {
         origin_proxy: None,
         correlation_id: None,
         receive_count: 1,
+        sent_ms: 6,
         first_seen_ms: 7,
     }
 }

@@ -263,6 +263,8 @@ impl Message {
             origin_proxy: self.origin_proxy.clone(),
             correlation_id: Some(self.correlation_id.clone()),
             receive_count: self.receive_count,
+            // What is looked at later is no younger than it is.
+            sent_ms: self.first_seen_ms,
             first_seen_ms: self.first_seen_ms,
         }
     }

@@ -1,9 +1,9 @@
 //! `registry-events`: Lambda's poller of the events queue, and the schedule.
 
 use backbone::auth::Issuer;
-use backbone::delivery::Verdict;
+use backbone::delivery::{QueuedMessage, Verdict};
 use backbone::did::AgentDid;
-use backbone::events::{EventSettings, QueuedEvent, handle_events};
+use backbone::events::{EventSettings, handle_events};
 use backbone::metrics::Tally;
 use backbone::reconcile::RegistryWatch;
 use backbone::registry_event::RegistryEvent;
@@ -37,15 +37,13 @@ pub(crate) async fn poll(sim: Sim) {
     loop {
         wait_for_a_message(&sim, SourceQueue::Events).await;
         let batch = sim.with(|world| receive(world, SourceQueue::Events));
-        let sent_ms = sim.now_ms();
-        let batch: Vec<_> = batch.into_iter().map(|message| QueuedEvent { message, sent_ms }).collect();
         if !batch.is_empty() {
             handle(&sim, &watch, &batch).await;
         }
     }
 }
 
-async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedEvent]) {
+async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedMessage]) {
     let bug = sim.with(|world| world.bug);
     let invocation = Invocation::begin(sim, Function::RegistryEvents);
     let outside = Planted { inner: &invocation, bug };
@@ -63,8 +61,8 @@ async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedEvent]) {
 }
 
 /// An event has left the queue for good: its agent's newest socket is closed, or will not open (a fence, not a flag).
-fn delete(world: &mut World, event: &QueuedEvent) {
-    let Some(deleted) = world.events.delete(&event.message.receipt_handle) else { return };
+fn delete(world: &mut World, event: &QueuedMessage) {
+    let Some(deleted) = world.events.delete(&event.receipt_handle) else { return };
     let Content::Event(body) = deleted.content else { return };
     match RegistryEvent::parse(&body, "registry.test") {
         Ok(RegistryEvent::AgentRevoked(agent)) => {

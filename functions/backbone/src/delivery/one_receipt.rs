@@ -113,8 +113,10 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     async fn push_new(&mut self, message: &QueuedMessage, receipt: Receipt) -> Result<Outcome, StoreError> {
         match self.attempt(&receipt).await? {
             Attempt::Taken => {
-                let latency_ms = self.courier.outside.now_ms().saturating_sub(receipt.processed_at_ms);
-                self.courier.tally.measure(Measure::Latency, latency_ms);
+                let now_ms = self.courier.outside.now_ms();
+                let tally = self.courier.tally;
+                tally.measure(Measure::Latency, now_ms.saturating_sub(receipt.processed_at_ms));
+                tally.measure(Measure::QueueAge, now_ms.saturating_sub(message.sent_ms));
                 let pushed = self.pushed(receipt.clone());
                 match self.record(pushed).await? {
                     Recorded::Stored => Ok(Outcome::Done),

@@ -130,6 +130,7 @@ mod tests {
             origin_proxy: from.map(str::to_owned),
             correlation_id: None,
             receive_count: 1,
+            sent_ms: 0,
             first_seen_ms: 0,
         };
         check(&homes, &state, &message, &receipt, NOW_MS)

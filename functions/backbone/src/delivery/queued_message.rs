@@ -22,6 +22,8 @@ pub struct QueuedMessage {
     pub correlation_id: Option<String>,
     /// How often it has been received, this time included.
     pub receive_count: u32,
+    /// When the queue took it, in milliseconds since the Unix epoch; 0 if SQS does not say.
+    pub sent_ms: u64,
     /// When it was received first, in milliseconds since the Unix epoch.
     pub first_seen_ms: u64,
 }

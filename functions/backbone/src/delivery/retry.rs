@@ -36,6 +36,7 @@ mod tests {
             origin_proxy: None,
             correlation_id: None,
             receive_count,
+            sent_ms: 0,
             first_seen_ms: 0,
         }
     }
