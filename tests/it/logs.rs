@@ -129,7 +129,7 @@ async fn no_line_holds_a_token_a_proof_a_body_or_a_secret() {
         (&outputs.connection_function, "handled a socket event"),
         (&outputs.receipt_function, "refused a request"),
         (&outputs.consumer_function, "a message went to the dead-letter queue"),
-        (&outputs.registry_events_function, "an event went to the dead-letter queue"),
+        (&outputs.registry_events_function, "a message went to the dead-letter queue"),
     ] {
         assert_nothing_leaked(&duo.stack, function, known, &leaks).await;
     }
