@@ -20,14 +20,12 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
 }
 
 fn finding(check: String, name: &str, state: &str) -> Finding {
-    match state {
-        "DISABLED" => Finding::fault(
-            check,
-            "disabled: what it calls is not called",
-            format!("enable it: `aws events enable-rule --name {name}`"),
-        ),
-        _ => Finding::fine(check, "enabled"),
+    // Whatever its events, an enabled rule's state begins with this.
+    if state.starts_with("ENABLED") {
+        return Finding::fine(check, "enabled");
     }
+    let found = format!("{state}: what it calls is not called");
+    Finding::fault(check, found, format!("enable it: `aws events enable-rule --name {name}`"))
 }
 
 #[cfg(test)]
@@ -38,6 +36,7 @@ mod tests {
     #[test]
     fn a_rule_must_be_enabled() {
         assert_eq!(finding("x".to_owned(), "r", "ENABLED").verdict, Verdict::Fine);
+        assert_eq!(finding("x".to_owned(), "r", "").verdict, Verdict::Fault, "an answer without a state");
         let disabled = finding("x".to_owned(), "r", "DISABLED");
         assert_eq!(disabled.verdict, Verdict::Fault);
         assert!(disabled.remedy.unwrap().contains("enable-rule --name r"));
