@@ -1,10 +1,11 @@
-//! AWS's own APIs about the deployment: twelve calls of six services, signed here.
+//! AWS's own APIs about the deployment: fourteen calls of seven services, signed here.
 //!
 //! Their SDKs would be right, and are three times as large as all others that are compiled here together (see the decision
 //! `the-operator-signs-its-own-calls`).
 
 mod cloudformation;
 mod cloudwatch;
+mod events;
 mod gateway;
 mod iam;
 mod lambda;
@@ -41,6 +42,7 @@ pub(crate) struct ControlPlane {
 enum Service {
     CloudFormation,
     CloudWatch,
+    Events,
     /// API Gateway's `@connections`, which has an endpoint of its own in every stack.
     Gateway,
     Iam,
@@ -90,7 +92,7 @@ impl CallError {
             Self::Refused { code, message, .. } if code == "ValidationError" => {
                 message.contains("does not exist")
             }
-            Self::Refused { status, .. } => *status == 404,
+            Self::Refused { status, code, .. } => *status == 404 || code == "ResourceNotFoundException",
             Self::NoAnswer { .. } | Self::Unexpected { .. } => false,
         }
     }
@@ -120,6 +122,7 @@ impl Service {
         match self {
             Self::CloudFormation => "cloudformation",
             Self::CloudWatch => "monitoring",
+            Self::Events => "events",
             Self::Gateway => "execute-api",
             Self::Iam => "iam",
             Self::Lambda => "lambda",
@@ -136,9 +139,12 @@ impl Service {
         match self {
             Self::Iam if global == "us-east-1" => (format!("https://iam.{suffix}"), global.to_owned()),
             Self::Iam => (format!("https://iam.{global}.{suffix}"), global.to_owned()),
-            Self::CloudFormation | Self::CloudWatch | Self::Gateway | Self::Lambda | Self::Logs => {
-                (format!("https://{}.{region}.{suffix}", self.name()), region.to_owned())
-            }
+            Self::CloudFormation
+            | Self::CloudWatch
+            | Self::Events
+            | Self::Gateway
+            | Self::Lambda
+            | Self::Logs => (format!("https://{}.{region}.{suffix}", self.name()), region.to_owned()),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod archive;
 mod change;
+mod changed;
 mod filter;
+mod futile;
 pub(crate) mod gaps;
 pub(crate) mod letter;
 pub(crate) mod queues;
@@ -44,7 +46,8 @@ pub(crate) enum Action {
         /// Its message id, what it is about, or its correlation id.
         id: String,
     },
-    /// Send them to the queue they come from, as they were, and take them off the dead-letter queue after that.
+    /// Send them to the queue they come from, as they were, and take them off the dead-letter queue after that. Those that
+    /// a move back does not help are left, unless --id or --reason names them.
     Redrive(Selection),
     /// Write them to a file and delete them.
     Discard {
@@ -241,11 +244,11 @@ impl fmt::Display for Listed {
                     letter.reason_code.clone(),
                     age(letter.since_ms),
                     letter.receives.to_string(),
-                    or_dash(letter.agents.first()),
+                    or_dash((!letter.agents.is_empty()).then(|| letter.agents.join(" "))),
                 ]
             };
             let rows = letters.iter().map(row);
-            writeln!(formatter, "{}\n", table(["queue", "id", "reason", "age", "receives", "agent"], rows))?;
+            writeln!(formatter, "{}\n", table(["queue", "id", "reason", "age", "receives", "agents"], rows))?;
         }
         let row = |total: &Total| {
             [total.queue.clone(), total.reason_code.clone(), total.letters.to_string(), age(total.oldest_ms)]
@@ -262,6 +265,7 @@ impl fmt::Display for Shown {
         writeln!(formatter, "message    {}", view.message_id)?;
         writeln!(formatter, "about      {}", or_dash(view.business_id.as_ref()))?;
         writeln!(formatter, "reason     {}: {}", view.reason_code, or_dash(view.reason.as_ref()))?;
+        writeln!(formatter, "since      {}", to_iso(view.since_ms))?;
         for (name, value) in attributes {
             writeln!(formatter, "attribute  {name} = {value}")?;
         }

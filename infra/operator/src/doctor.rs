@@ -5,8 +5,10 @@ mod clocks;
 mod endpoints;
 mod event_sources;
 mod functions;
+mod queues;
 mod registry;
 mod roles;
+mod schedules;
 
 use std::fmt;
 
@@ -19,10 +21,14 @@ use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::progress;
 
+/// CloudFormation compares templates, and does not see what is not as its template says.
+const AS_CHANGED_BY_HAND: &str = "deploying the same template again does not bring it back: docs/upgrade.md#what-was-changed-by-hand says what does";
+
 /// What a check has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Verdict {
+    #[serde(rename = "ok")]
     Fine,
     /// It works, or could not be looked at; somebody should know.
     Warning,
@@ -64,12 +70,14 @@ struct Patient<'a> {
 /// Looks at everything, and goes on where something cannot be looked at.
 pub(crate) async fn run(deployment: &Deployment) -> Result<Answer, Failure> {
     let spinner = progress::spinner("looking at the deployment");
-    let (patient, mut findings) = admit(deployment).await;
+    let (patient, mut findings) = admit(deployment).await?;
     findings.extend(endpoints::check(&patient).await);
     findings.extend(registry::check(&patient).await);
     findings.extend(clocks::check(&patient).await);
     findings.extend(roles::check(&patient).await);
     findings.extend(event_sources::check(&patient).await);
+    findings.extend(schedules::check(&patient).await);
+    findings.extend(queues::check(&patient).await);
     findings.extend(alarms::check(&patient).await);
     spinner.finish_and_clear();
     let diagnosis = Diagnosis { stack: deployment.stack.clone(), findings };
@@ -78,7 +86,11 @@ pub(crate) async fn run(deployment: &Deployment) -> Result<Answer, Failure> {
 }
 
 /// Looks at the stack and its functions first: the other checks go on from there.
-async fn admit(deployment: &Deployment) -> (Patient<'_>, Vec<Finding>) {
+///
+/// # Errors
+///
+/// If AWS does not answer: that says nothing about the deployment.
+async fn admit(deployment: &Deployment) -> Result<(Patient<'_>, Vec<Finding>), Failure> {
     let control_plane = deployment.control_plane();
     let mut findings = vec![match control_plane.stack(&deployment.stack).await {
         Ok(state) if state.status.ends_with("_COMPLETE") && !state.status.contains("ROLLBACK") => {
@@ -87,8 +99,12 @@ async fn admit(deployment: &Deployment) -> (Patient<'_>, Vec<Finding>) {
         Ok(state) => Finding::fault(
             "stack",
             state.status,
-            "read its events (`sam list resources`, or the CloudFormation console) and deploy again",
+            format!(
+                "`aws cloudformation describe-stack-events --stack-name {}` says what failed: mend that and deploy again",
+                deployment.stack
+            ),
         ),
+        Err(error @ CallError::NoAnswer { .. }) => return Err(error.into()),
         Err(error) => Finding::not_seen("stack", &error, "cloudformation:DescribeStacks"),
     }];
     let resources = match control_plane.resources(&deployment.stack).await {
@@ -100,7 +116,7 @@ async fn admit(deployment: &Deployment) -> (Patient<'_>, Vec<Finding>) {
     };
     let (functions, of_functions) = functions::check(deployment, &control_plane).await;
     findings.extend(of_functions);
-    (Patient { deployment, control_plane, resources, functions }, findings)
+    Ok((Patient { deployment, control_plane, resources, functions }, findings))
 }
 
 impl Patient<'_> {

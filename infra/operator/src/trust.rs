@@ -5,7 +5,7 @@ use std::fmt;
 
 use backbone::did::AgentDid;
 use backbone::home::ProxyOrigin;
-use backbone::stores::{Revoking, TrustChanges as _};
+use backbone::stores::{Clock as _, ConnectionStore as _, Revoking, TrustChanges as _};
 use backbone::timestamp::to_iso;
 use backbone::trust::PairSide;
 use backbone_aws::settings::TRUST_TABLE;
@@ -21,7 +21,7 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The trust table, where neither --stack nor --local names a deployment; the stack's output `TrustTable`.
-    #[arg(long, env = TRUST_TABLE)]
+    #[arg(long, global = true, env = TRUST_TABLE, value_parser = table_name)]
     trust_table: Option<String>,
     #[command(subcommand)]
     action: Action,
@@ -55,7 +55,7 @@ enum Action {
         other: AgentDid,
     },
     /// Refuse an agent from its next request on. A socket that is open is cut by the next reconciliation, within five
-    /// minutes.
+    /// minutes, or at once by `connections cut`.
     Revoke {
         /// The agent's DID.
         #[arg(value_parser = agent_did)]
@@ -93,6 +93,11 @@ pub(crate) async fn run(arguments: Arguments, place: &Where) -> Result<Answer, F
 async fn act(action: Action, aws: &Aws) -> Result<Answer, Failure> {
     let invocation = call(aws);
     Ok(match action {
+        Action::Pair { one, other, .. } | Action::Unpair { one, other } if one == other => {
+            return Err(Failure::Unconfirmed(
+                "which two agents? These are one, and an agent needs no pair with itself".to_owned(),
+            ));
+        }
         Action::Pair { one, other, one_home, other_home } => {
             let sides =
                 [PairSide { agent: one, home: one_home }, PairSide { agent: other, home: other_home }];
@@ -108,10 +113,18 @@ async fn act(action: Action, aws: &Aws) -> Result<Answer, Failure> {
             PairChange::Changed => said(true, format!("unpaired {one} and {other}")),
             PairChange::Unchanged => said(false, format!("{one} and {other} were not paired")),
         },
-        Action::Revoke { agent, reason } => match invocation.revoke_agent(&agent, reason.as_deref()).await? {
-            Revoking::New => said(true, format!("revoked {agent}")),
-            Revoking::Known => said(false, format!("{agent} was revoked already")),
-        },
+        Action::Revoke { agent, reason } => {
+            let (changed, done) = match invocation.revoke_agent(&agent, reason.as_deref()).await? {
+                Revoking::New => (true, format!("revoked {agent}")),
+                Revoking::Known => (false, format!("{agent} was revoked already")),
+            };
+            // Where only the trust table is known, or may be read, this is not.
+            let connection = invocation.connection(&agent).await.ok();
+            let is_connected = connection.map(|row| row.current(invocation.now_ms()).is_some());
+            let mut answer = said(changed, format!("{done}{}", rest_of_revocation(&agent, is_connected)));
+            answer.json["connected"] = json!(is_connected);
+            answer
+        }
         Action::Allow { agent } => {
             if invocation.allow_agent(&agent).await? {
                 let rest = "tokens that the registry has revoked stay so: have it issue new ones";
@@ -126,6 +139,18 @@ async fn act(action: Action, aws: &Aws) -> Result<Answer, Failure> {
             Answer { text: Shown(&agent, &trust).to_string(), json, exit: Exit::Done }
         }
     })
+}
+
+/// What a revocation leaves to be done.
+fn rest_of_revocation(agent: &AgentDid, is_connected: Option<bool>) -> String {
+    let cut = format!("`operator connections cut {agent}`");
+    match is_connected {
+        Some(false) => String::new(),
+        Some(true) => format!(
+            "\nit is still connected: {cut} ends that now, and otherwise the next reconciliation, within five minutes"
+        ),
+        None => format!("\nwhether it is still connected could not be looked at: {cut} ends that"),
+    }
 }
 
 /// What is said of a change.
@@ -143,6 +168,15 @@ fn shown(agent: &AgentDid, trust: &AgentTrust) -> Value {
 /// Reads an argument that is an agent.
 pub(crate) fn agent_did(text: &str) -> Result<AgentDid, &'static str> {
     AgentDid::parse(text).ok_or("not an agent DID, such as did:cdi:registry.clawdentity.com:agent:<ULID>")
+}
+
+/// Reads a table's name or ARN: DynamoDB answers others at length.
+fn table_name(text: &str) -> Result<String, &'static str> {
+    let name =
+        text.rsplit_once(":table/").filter(|_| text.starts_with("arn:")).map_or(text, |(_, name)| name);
+    let is_usable = |char: char| char.is_ascii_alphanumeric() || "_.-".contains(char);
+    let is_name = (3..=255).contains(&name.len()) && name.chars().all(is_usable);
+    is_name.then(|| text.to_owned()).ok_or("not a table's name; it is the stack's output TrustTable")
 }
 
 fn proxy_origin(text: &str) -> Result<ProxyOrigin, &'static str> {
@@ -192,6 +226,22 @@ mod tests {
     fn only_an_agents_did_is_taken() {
         assert!(agent_did(AGENT).is_ok());
         assert!(agent_did("did:cdi:a.com:human:01KN0HGEG0G5PGG168DAWPBYT2").is_err());
+    }
+
+    #[test]
+    fn a_table_has_a_name_that_dynamodb_takes() {
+        let arn = "arn:aws:dynamodb:us-east-1:1:table/trust";
+        assert!(table_name("stack-TrustTable-1X").is_ok() && table_name(arn).is_ok());
+        assert!(table_name("x").is_err() && table_name("a table").is_err() && table_name("").is_err());
+    }
+
+    #[test]
+    fn a_revocation_says_whether_a_socket_is_left() {
+        let agent = AgentDid::parse(AGENT).unwrap();
+        assert_eq!(rest_of_revocation(&agent, Some(false)), "");
+        for left in [Some(true), None] {
+            assert!(rest_of_revocation(&agent, left).contains(&format!("connections cut {AGENT}")));
+        }
     }
 
     #[test]

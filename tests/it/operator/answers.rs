@@ -23,9 +23,13 @@ async fn every_end_has_its_code() {
     assert_eq!(ask(&stack, &["connections", "show", agent]).await.code, 3);
     assert_eq!(ask(&stack, &["connections", "cut", agent]).await.code, 3);
     assert_eq!(ask(&stack, &["mailbox", agent]).await.code, 0);
-    for misunderstood in
-        [&["mailbox", "nobody"][..], &["receipts", "show", "--agent", agent, "x"], &["nonsense"]]
-    {
+    for misunderstood in [
+        &["mailbox", "nobody"][..],
+        &["receipts", "show", "--agent", agent, "x"],
+        &["nonsense"],
+        &["trust", "pair", agent, agent],
+        &["trust", "unpair", agent, agent],
+    ] {
         assert_eq!(ask(&stack, misunderstood).await.code, 2, "{misunderstood:?}");
     }
     for unconfirmed in [&["dead-letters", "redrive"][..], &["dead-letters", "discard", "--all"]] {
@@ -33,9 +37,12 @@ async fn every_end_has_its_code() {
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
     }
     let deaf = Description::changed(|description| description["awsEndpoint"] = "http://127.0.0.1:9".into());
-    let ended = stack.command(&["connections", "show", agent], Some(&deaf.unwrap())).await.unwrap();
-    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{ended:?}");
-    assert!(!ended.stderr.is_empty());
+    let deaf = deaf.unwrap();
+    for unanswered in [&["connections", "show", agent][..], &["doctor"]] {
+        let ended = stack.command(unanswered, Some(&deaf)).await.unwrap();
+        assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{ended:?}");
+        assert_eq!(ended.stderr.trim().lines().count(), 1, "{ended:?}");
+    }
 }
 
 #[tokio::test]

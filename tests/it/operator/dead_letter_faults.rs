@@ -85,7 +85,7 @@ async fn letters_that_were_lost_on_their_way_are_missed() {
 #[tokio::test]
 async fn a_walk_that_fails_says_how_far_it_came() {
     let (queues, proxy) = behind_a_proxy().await;
-    queues.plant_all(&[("not_json", 25)]).await;
+    queues.plant_all(&[("unknown_type", 25)]).await;
     let file = std::env::temp_dir().join(format!("half-{}.jsonl", stamp::new_ulid()));
     proxy.inject_after(Operation::DeleteMessageBatch, 1, NO_ANSWER, ATTEMPTS);
     let discard = ["discard", "--all", "--yes", "--to", file.to_str().unwrap()];

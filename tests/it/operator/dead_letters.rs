@@ -166,6 +166,30 @@ fn line_id(line: &str) -> Option<String> {
 }
 
 #[tokio::test]
+async fn what_a_move_back_would_lose_stays_where_it_is() {
+    let queues = Queues::create().await;
+    queues.plant_all(&[("unknown_origin", 2), ("not_json", 1), ("unknown_type", 1)]).await;
+    let counted = |ended: &Ended, reason: &str| {
+        let counts = ended.json()["counts"].as_array().unwrap().clone();
+        counts.into_iter().find(|one| one["reasonCode"] == reason).unwrap()
+    };
+    for selection in [&["--all"][..], &["--agent", AGENT], &["--reason", "unknown_origin"]] {
+        let redriven = queues.dead_letters(&[&["redrive"], selection].concat()).await;
+        let left = counted(&redriven, "unknown_origin");
+        assert_eq!((redriven.code, &left["done"], &left["leftAlone"]), (4, &0.into(), &2.into()), "{left}");
+        assert!(left["whyLeftAlone"].as_str().unwrap().contains("another proxy"), "{left}");
+    }
+    assert_eq!(queues.totals().await, counts(&[("not_json", 1), ("unknown_origin", 2)]));
+    let named = queues.dead_letters(&["redrive", "--reason", "not_json"]).await;
+    assert_eq!((named.code, &counted(&named, "not_json")["done"]), (0, &1.into()), "{named:?}");
+    let listed = queues.dead_letters(&["list"]).await.json();
+    let id = listed["letters"][0]["messageId"].as_str().unwrap();
+    let named = queues.dead_letters(&["redrive", "--id", id]).await;
+    assert_eq!((named.code, &counted(&named, "unknown_origin")["done"]), (0, &1.into()), "{named:?}");
+    assert_eq!(queues.totals().await, counts(&[("unknown_origin", 1)]));
+}
+
+#[tokio::test]
 async fn one_is_chosen_by_what_it_is_about_and_shown_whole() {
     let queues = Queues::create().await;
     let id = stamp::new_ulid();

@@ -2,6 +2,7 @@
 
 use acceptance::connector::Status;
 use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::stack::Description;
 use serde_json::Value;
 
 use super::{ask, come_in_order, steps};
@@ -37,6 +38,23 @@ async fn a_receipt_is_followed_to_its_push() {
     assert!(!pushed["connectionId"].as_str().unwrap().is_empty());
     let ids: Vec<_> = (1..=2).map(|index| &shown["timeline"][index]["correlationId"]).collect();
     assert!(ids[0].is_string() && ids[0] == ids[1], "one id from the POST to the push: {ids:?}");
+
+    // Its recipient's DID is not its sender's.
+    let wrong = ["receipts", "show", "--agent", duo.recipient.did(), &receipt.request_id];
+    // Without queues: somebody else may be looking at the dead letters.
+    let quiet = Description::changed(|description| {
+        let outputs = description["outputs"].as_object_mut().unwrap();
+        outputs.retain(|name, _| !name.ends_with("DlqUrl"));
+    });
+    let wrong = [&wrong[..], &["--json"]].concat();
+    let wrong = duo.stack.command(&wrong, Some(&quiet.unwrap())).await.unwrap();
+    assert_eq!(wrong.code, 3, "{wrong:?}");
+    assert!(wrong.json()["now"].as_str().unwrap().starts_with("no receipt of this sender"), "{wrong:?}");
+
+    // Posted once more, it is not told as pushed twice.
+    duo.recipient.post_receipt(&receipt).await.unwrap();
+    let again = followed(&duo, &receipt.request_id, &["pushed", "accepted", "queued", "repeated"]).await;
+    assert_eq!(steps(&again).iter().filter(|step| **step == "pushed").count(), 1, "{again}");
 
     let list = |more: &[&'static str]| {
         let arguments = [&["receipts", "list", "--agent", duo.sender.did()][..], more].concat();
@@ -91,4 +109,5 @@ async fn a_refused_receipt_is_found_by_what_it_was_about() {
     let shown = followed(&duo, &receipt.request_id, &["refused"]).await;
     assert_eq!(shown["timeline"][0]["detail"], answer.error_code().unwrap());
     assert_eq!(shown["stored"], Value::Null);
+    assert_eq!(shown["now"], format!("refused: {}", answer.error_code().unwrap()));
 }

@@ -38,6 +38,13 @@ impl ControlPlane {
         Ok(function(name, &answer))
     }
 
+    /// How many of a function may run at once, if somebody has reserved a number.
+    pub(crate) async fn reserved_concurrency(&self, name: &str) -> Result<Option<u64>, CallError> {
+        let path = format!("/2019-09-30/functions/{name}/concurrency");
+        let answer = self.lambda("GetFunctionConcurrency", path).await?;
+        Ok(answer["ReservedConcurrentExecutions"].as_u64())
+    }
+
     /// All event sources of a function. A function here has one or two, and a page holds a hundred.
     pub(crate) async fn event_sources(&self, function: &str) -> Result<Vec<EventSource>, CallError> {
         let path = format!("/2015-03-31/event-source-mappings/?FunctionName={function}");

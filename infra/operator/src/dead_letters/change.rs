@@ -1,21 +1,21 @@
 //! Sending dead letters again, and throwing them away.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 use backbone::error_chain::ErrorChain;
 use backbone::timestamp::to_iso;
 use backbone_aws::Letter;
-use serde::Serialize;
 
 use super::archive::Archive;
+use super::changed::{Changed, ChangedReason, Counts};
+use super::futile::Futile;
 use super::gaps::Gaps;
 use super::letter::DeadLetterView;
 use super::queues::QueuePair;
 use super::walk::Walk;
 use super::{Selection, queues};
-use crate::answer::{Answer, Exit, table};
+use crate::answer::{Answer, Exit};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 
@@ -30,49 +30,6 @@ enum Change {
     Discard(Archive),
 }
 
-/// What became of the letters of one reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Counts {
-    /// They were chosen.
-    chosen: u64,
-    /// They were sent again, or deleted.
-    done: u64,
-    /// They were sent again, or kept in the file, and could not be taken off the dead-letter queue: the next redrive sends
-    /// them once more, under the same frame id.
-    left_behind: u64,
-    /// A call about them was not answered: they may have been sent, or deleted.
-    not_known: u64,
-    /// They were sent again and are dead again, for this reason.
-    returned: u64,
-}
-
-/// What became of all of them.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Changed {
-    #[serde(skip)]
-    verbs: (&'static str, &'static str),
-    dry_run: bool,
-    counts: Vec<ChangedReason>,
-    #[serde(flatten)]
-    gaps: Gaps,
-    /// Why SQS has not taken or deleted one, in its own words: the first that it said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChangedReason {
-    queue: String,
-    reason_code: String,
-    #[serde(flatten)]
-    counts: Counts,
-}
-
 /// A letter that is chosen, and how operators see it.
 type Chosen = (Letter, DeadLetterView);
 
@@ -81,6 +38,8 @@ struct Work<'a> {
     deployment: &'a Deployment,
     selection: &'a Selection,
     change: Change,
+    /// Whether the letters are to be handled once more, at once or after a look.
+    sends_again: bool,
     /// By queue and reason.
     counts: BTreeMap<(String, String), Counts>,
     refusal: Option<String>,
@@ -89,7 +48,7 @@ struct Work<'a> {
 pub(super) async fn redrive(deployment: &Deployment, selection: &Selection) -> Result<Answer, Failure> {
     selection.checked()?;
     let change = if selection.dry_run { Change::Look } else { Change::Redrive };
-    Work::new(deployment, selection, change).make(("redrive", "redriven")).await
+    Work::new(deployment, selection, change, true).make(("redrive", "redriven")).await
 }
 
 pub(super) async fn discard(
@@ -111,12 +70,17 @@ pub(super) async fn discard(
             ));
         }
     };
-    Work::new(deployment, selection, change).make(("discard", "discarded")).await
+    Work::new(deployment, selection, change, false).make(("discard", "discarded")).await
 }
 
 impl<'a> Work<'a> {
-    const fn new(deployment: &'a Deployment, selection: &'a Selection, change: Change) -> Self {
-        Self { deployment, selection, change, counts: BTreeMap::new(), refusal: None }
+    const fn new(
+        deployment: &'a Deployment,
+        selection: &'a Selection,
+        change: Change,
+        sends_again: bool,
+    ) -> Self {
+        Self { deployment, selection, change, sends_again, counts: BTreeMap::new(), refusal: None }
     }
 
     /// Goes through the queues and makes the change to every letter that is chosen. A failure on the way ends it and is
@@ -147,7 +111,7 @@ impl<'a> Work<'a> {
             counts: self
                 .counts
                 .into_iter()
-                .map(|((queue, reason_code), counts)| ChangedReason { queue, reason_code, counts })
+                .map(|((queue, reason_code), counts)| ChangedReason::new(queue, reason_code, counts))
                 .collect(),
             gaps,
             refusal: self.refusal,
@@ -183,13 +147,23 @@ impl<'a> Work<'a> {
                 .into_iter()
                 .zip(views)
                 .filter(|(_, view)| self.selection.filter.takes(view, now_ms))
-                .inspect(|(_, view)| of(&mut self.counts, view).chosen += 1)
+                .filter(|(_, view)| self.count_chosen(view))
                 .collect();
             for batch in batches(&chosen) {
                 let ready = self.put_elsewhere(walk, &batch).await?;
                 self.take_off(walk, &ready).await?;
             }
         }
+    }
+
+    /// Counts a letter that is chosen; whether anything is to be done with it.
+    fn count_chosen(&mut self, view: &DeadLetterView) -> bool {
+        let futile = Futile::of(&view.reason_code).filter(|_| self.sends_again);
+        let is_left = futile.is_some_and(|futile| !futile.is_insisted_on(&self.selection.filter));
+        let counts = of(&mut self.counts, view);
+        counts.chosen += 1;
+        counts.left_alone += u64::from(is_left);
+        !is_left
     }
 
     /// Sends or keeps letters. Those that are somewhere else now, and may be deleted here.
@@ -279,63 +253,6 @@ fn batches(letters: &[Chosen]) -> Vec<Vec<&Chosen>> {
     batches
 }
 
-impl Changed {
-    fn exit(&self) -> Exit {
-        let sum = |of: fn(&Counts) -> u64| self.counts.iter().map(|reason| of(&reason.counts)).sum::<u64>();
-        let (chosen, done) = (sum(|counts| counts.chosen), sum(|counts| counts.done));
-        match (self.gaps.exit(), chosen) {
-            (Some(exit), _) => exit,
-            (None, 0) => Exit::NotFound,
-            (None, _) if self.dry_run => Exit::Done,
-            (None, _) if done == chosen && sum(|counts| counts.returned) == 0 => Exit::Done,
-            (None, _) => Exit::Partly,
-        }
-    }
-
-    /// What is said of the letters of one reason.
-    fn said_of(&self, counts: Counts) -> String {
-        let (verb, past) = self.verbs;
-        let Counts { chosen, done, left_behind, not_known, returned } = counts;
-        if self.dry_run {
-            return format!("would {verb} {chosen}");
-        }
-        let mut said = Vec::new();
-        if chosen > 0 {
-            said.push(format!("{past} {done} of {chosen}"));
-        }
-        if left_behind > 0 {
-            said.push(format!("{left_behind} could not be taken off the dead-letter queue"));
-        }
-        if not_known > 0 {
-            said.push(format!("of {not_known} it is not known"));
-        }
-        if returned > 0 {
-            said.push(format!("{returned} came back dead"));
-        }
-        said.join("; ")
-    }
-}
-
-impl fmt::Display for Changed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.counts.is_empty() {
-            return write!(formatter, "no dead letter is chosen{}", self.gaps);
-        }
-        let row = |reason: &ChangedReason| {
-            [reason.queue.clone(), reason.reason_code.clone(), self.said_of(reason.counts)]
-        };
-        let rows = self.counts.iter().map(row);
-        write!(formatter, "{}", table(["queue", "reason", "letters"], rows))?;
-        if let Some(refusal) = &self.refusal {
-            write!(formatter, "\nSQS says: {refusal}")?;
-        }
-        if let Some(file) = &self.file {
-            write!(formatter, "\nkept in {file}")?;
-        }
-        write!(formatter, "{}", self.gaps)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::letter::tests::{letter, pair};
@@ -353,41 +270,5 @@ mod tests {
         let sizes: Vec<_> = batches(&letters).iter().map(Vec::len).collect();
         assert_eq!(sizes, [2, 1, 1, 1]);
         assert!(batches(&[]).is_empty());
-    }
-
-    fn changed(dry_run: bool, gaps: Gaps, counts: Counts) -> Changed {
-        let (queue, reason_code) = ("receipts".to_owned(), "not_json".to_owned());
-        let counts = vec![ChangedReason { queue, reason_code, counts }];
-        let file = Some("kept.jsonl".to_owned());
-        Changed { verbs: ("redrive", "redriven"), dry_run, counts, gaps, refusal: None, file }
-    }
-
-    #[test]
-    fn it_says_what_was_done_and_what_was_not() {
-        let none = Gaps::default;
-        let all = Counts { chosen: 3, done: 3, ..Counts::default() };
-        let most = Counts { chosen: 3, done: 2, ..Counts::default() };
-        let held = Gaps { held_elsewhere: 2, ..none() };
-        let broken = Gaps { problem: Some("SQS is silent".to_owned()), ..none() };
-        for (changed, exit, words) in [
-            (changed(true, none(), Counts { done: 0, ..all }), Exit::Done, "would redrive 3"),
-            (changed(false, none(), all), Exit::Done, "redriven 3 of 3"),
-            (
-                changed(false, none(), Counts { left_behind: 1, ..most }),
-                Exit::Partly,
-                "redriven 2 of 3; 1 could not be taken off",
-            ),
-            (changed(false, none(), Counts { returned: 1, ..all }), Exit::Partly, "3 of 3; 1 came back dead"),
-            (changed(false, held, all), Exit::Partly, "somebody else holds 2 more"),
-            (
-                changed(false, broken, Counts { not_known: 1, ..most }),
-                Exit::NotKnown,
-                "2 of 3; of 1 it is not known\nkept in kept.jsonl\nit ended too early: SQS is silent",
-            ),
-        ] {
-            let text = changed.to_string();
-            assert!(text.contains(words), "{text}");
-            assert_eq!(changed.exit(), exit, "{text}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Patient};
+use super::{AS_CHANGED_BY_HAND, Finding, Patient};
 use crate::control_plane::Alarm;
 use crate::status::alarm_prefix;
 
@@ -17,15 +17,17 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let there: BTreeSet<_> = alarms.iter().map(|alarm| alarm.name.as_str()).collect();
     let gone = patient.resources_of(KIND).filter(|resource| !there.contains(resource.physical_id.as_str()));
     let mut findings: Vec<_> = gone
-        .map(|resource| Finding::fault(format!("alarm {}", resource.physical_id), "is gone", "deploy again"))
+        .map(|resource| {
+            Finding::fault(format!("alarm {}", resource.physical_id), "is gone", AS_CHANGED_BY_HAND)
+        })
         .collect();
-    findings.extend(alarms.iter().filter_map(of_its_own));
+    findings.extend(alarms.iter().filter_map(|alarm| of_its_own(alarm, &alarm_prefix(patient.deployment))));
     findings.push(together(&alarms));
     findings
 }
 
 /// What has to be said of one alarm and not of the others.
-fn of_its_own(alarm: &Alarm) -> Option<Finding> {
+fn of_its_own(alarm: &Alarm, prefix: &str) -> Option<Finding> {
     let check = format!("alarm {}", alarm.name);
     if !alarm.armed {
         return Some(Finding::fault(
@@ -36,7 +38,9 @@ fn of_its_own(alarm: &Alarm) -> Option<Finding> {
     }
     (alarm.state == "ALARM").then(|| {
         let since = alarm.since.as_deref().unwrap_or("an unknown time");
-        Finding::warning(check, format!("in alarm since {since}"), "its entry in the runbook says what to do")
+        let anchor = alarm.name.strip_prefix(prefix).unwrap_or(&alarm.name);
+        let remedy = format!("docs/runbook.md#{anchor} says what to do");
+        Finding::warning(check, format!("in alarm since {since}"), remedy)
     })
 }
 
@@ -65,11 +69,14 @@ mod tests {
 
     #[test]
     fn an_alarm_that_is_disarmed_or_rings_is_named() {
-        let verdict = |alarm: Alarm| of_its_own(&alarm).map(|finding| finding.verdict);
+        let verdict = |alarm: Alarm| of_its_own(&alarm, "").map(|finding| finding.verdict);
         assert_eq!(verdict(alarm(true, 1, "OK")), None);
         assert_eq!(verdict(alarm(true, 1, "INSUFFICIENT_DATA")), None);
         assert_eq!(verdict(alarm(true, 1, "ALARM")), Some(Verdict::Warning));
         assert_eq!(verdict(alarm(false, 1, "OK")), Some(Verdict::Fault));
+        let ringing = Alarm { name: "s-record-panicked".to_owned(), ..alarm(true, 1, "ALARM") };
+        let remedy = of_its_own(&ringing, "s-").and_then(|finding| finding.remedy).unwrap();
+        assert!(remedy.starts_with("docs/runbook.md#record-panicked "), "{remedy}");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::{Finding, Patient};
 use crate::http::{Http, HttpAnswer, NoAnswer};
 
 const HEALTH_PATH: &str = "/health";
-const DEPLOY_AGAIN: &str =
-    "see whether the address is this stack's (its outputs name them), and deploy again";
+const SEE_ADDRESS: &str = "see whether the address is this stack's (its outputs name them); if it is and was changed by hand, \
+     docs/upgrade.md#what-was-changed-by-hand";
 
 pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let deployment = patient.deployment;
@@ -34,13 +34,13 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
 fn health(check: &str, answer: Result<HttpAnswer, NoAnswer>) -> Finding {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return Finding::fault(check, ErrorChain(&error).to_string(), DEPLOY_AGAIN),
+        Err(error) => return Finding::fault(check, ErrorChain(&error).to_string(), SEE_ADDRESS),
     };
     let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     match (answer.status, body["version"].as_str()) {
         (200, Some(version)) => Finding::fine(check, format!("answers, version {version}")),
         (status, _) => {
-            Finding::fault(check, format!("answers {HEALTH_PATH} with {status} and no version"), DEPLOY_AGAIN)
+            Finding::fault(check, format!("answers {HEALTH_PATH} with {status} and no version"), SEE_ADDRESS)
         }
     }
 }
@@ -72,12 +72,12 @@ fn handshake_finding(check: String, url: &str, answer: Result<HttpAnswer, NoAnsw
         Ok(HttpAnswer { status: 500, .. }) => Finding::fault(
             check,
             "answers a handshake without a token with 500: its authorizer fails",
-            "read the authorizer's log; docs/runbook.md, authorizer-failures",
+            "read the authorizer's log; docs/runbook.md#authorizer-crashes",
         ),
         Ok(HttpAnswer { status, .. }) => {
-            Finding::fault(check, format!("answers a handshake without a token with {status}"), DEPLOY_AGAIN)
+            Finding::fault(check, format!("answers a handshake without a token with {status}"), SEE_ADDRESS)
         }
-        Err(error) => Finding::fault(check, ErrorChain(&error).to_string(), DEPLOY_AGAIN),
+        Err(error) => Finding::fault(check, ErrorChain(&error).to_string(), SEE_ADDRESS),
     }
 }
 
@@ -89,8 +89,10 @@ async fn connections(patient: &Patient<'_>) -> Vec<Finding> {
         let check = format!("@connections {endpoint}");
         if expected.is_some_and(|expected| *expected != endpoint) {
             let found = format!("{} push to it, and it is not this stack's", functions.join(" and "));
-            let remedy =
-                format!("deploy again: {CONNECTIONS_ENDPOINT} should be {}", expected.map_or("", |url| url));
+            let remedy = format!(
+                "set the function's variable {CONNECTIONS_ENDPOINT} back to {} (docs/upgrade.md#what-was-changed-by-hand)",
+                expected.map_or("", |url| url)
+            );
             findings.push(Finding::fault(&check, found, remedy));
         }
         findings.push(match patient.control_plane.made_up_connection(&endpoint).await {
@@ -105,9 +107,9 @@ async fn connections(patient: &Patient<'_>) -> Vec<Finding> {
             Ok(status) => Finding::fault(
                 check,
                 format!("says {status} of a connection that is none, and not 410"),
-                DEPLOY_AGAIN,
+                SEE_ADDRESS,
             ),
-            Err(error) => Finding::fault(check, ErrorChain(&error).to_string(), DEPLOY_AGAIN),
+            Err(error) => Finding::fault(check, ErrorChain(&error).to_string(), SEE_ADDRESS),
         });
     }
     findings

@@ -1,10 +1,9 @@
 //! Event sources: what brings a queue's messages to its function.
 
-use super::{Finding, Patient};
+use super::{AS_CHANGED_BY_HAND, Finding, Patient};
 use crate::control_plane::{EventSource, Resource};
 
 const KIND: &str = "AWS::Lambda::EventSourceMapping";
-const REMEDY: &str = "its queue fills up: enable it (`aws lambda update-event-source-mapping --enabled --uuid …`), or deploy again";
 
 /// Every event source of the stack must be there and at work.
 pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
@@ -28,7 +27,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
 fn finding(resource: &Resource, sources: &[EventSource]) -> Finding {
     let check = format!("event source {}", resource.logical_id);
     let Some(source) = sources.iter().find(|source| source.id == resource.physical_id) else {
-        return Finding::fault(check, "is gone", "deploy again");
+        return Finding::fault(check, "is gone", AS_CHANGED_BY_HAND);
     };
     let queue = source.source.rsplit(':').next().unwrap_or_default();
     let found = format!("{} from {queue}", source.state);
@@ -37,7 +36,14 @@ fn finding(resource: &Resource, sources: &[EventSource]) -> Finding {
         "Creating" | "Enabling" | "Updating" => {
             Finding::warning(check, found, "a change is under way: look again in a minute")
         }
-        _ => Finding::fault(check, found, REMEDY),
+        _ => Finding::fault(
+            check,
+            found,
+            format!(
+                "its queue fills up: `aws lambda update-event-source-mapping --enabled --uuid {}`",
+                source.id
+            ),
+        ),
     }
 }
 

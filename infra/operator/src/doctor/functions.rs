@@ -14,6 +14,13 @@ pub(super) async fn check(
         match control_plane.function(name).await {
             Ok(function) => {
                 findings.push(finding(&function));
+                match control_plane.reserved_concurrency(name).await {
+                    Ok(reserved) => findings.extend(throttled(name, reserved)),
+                    Err(error) => {
+                        let check = format!("concurrency of {name}");
+                        findings.push(Finding::not_seen(check, &error, "lambda:GetFunctionConcurrency"));
+                    }
+                }
                 functions.push(function);
             }
             Err(error) => {
@@ -23,6 +30,17 @@ pub(super) async fn check(
         }
     }
     (functions, findings)
+}
+
+/// A function that may not run at all, as the console's button "Throttle" leaves it.
+fn throttled(name: &str, reserved: Option<u64>) -> Option<Finding> {
+    (reserved == Some(0)).then(|| {
+        Finding::fault(
+            format!("concurrency of {name}"),
+            "reserved: 0, so that it is never run",
+            format!("take that back: `aws lambda delete-function-concurrency --function-name {name}`"),
+        )
+    })
 }
 
 fn finding(function: &Function) -> Finding {
@@ -38,7 +56,10 @@ fn finding(function: &Function) -> Finding {
         (_, _) => Finding::fault(
             check,
             format!("{state}, last update {last_update}"),
-            "read its StateReason (`aws lambda get-function-configuration`) and deploy again",
+            format!(
+                "read StateReason and LastUpdateStatusReason (`aws lambda get-function-configuration --function-name {name}`); \
+                 they say what to mend before the next deployment"
+            ),
         ),
     }
 }
@@ -47,6 +68,12 @@ fn finding(function: &Function) -> Finding {
 mod tests {
     use super::super::Verdict;
     use super::*;
+
+    #[test]
+    fn a_function_that_may_not_run_is_a_fault() {
+        assert_eq!(throttled("f", Some(0)).map(|finding| finding.verdict), Some(Verdict::Fault));
+        assert_eq!((throttled("f", Some(1)), throttled("f", None)), (None, None));
+    }
 
     #[test]
     fn only_what_will_not_run_is_a_fault() {

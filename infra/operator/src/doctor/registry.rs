@@ -37,7 +37,8 @@ fn keys_finding(check: &str, answer: Result<HttpAnswer, NoAnswer>, functions: &[
         Ok(HttpAnswer { status: 200, body, .. }) => {
             let body: Value = serde_json::from_str(&body).unwrap_or_default();
             match body["keys"].as_array().map(Vec::len) {
-                Some(count @ 1..) => Finding::fine(check, format!("{count} keys")),
+                Some(1) => Finding::fine(check, "1 key"),
+                Some(count @ 2..) => Finding::fine(check, format!("{count} keys")),
                 Some(0) | None => Finding::fault(check, "answers without keys", remedy),
             }
         }

@@ -121,10 +121,12 @@ impl Differences {
 
     fn finding(self, check: String) -> Finding {
         if !self.lacking.is_empty() {
-            let remedy = "somebody has changed it by hand: put the permission back, or deploy again";
+            let remedy = "somebody has changed it by hand: put the permission back (`aws iam put-role-policy`); deploying the same template \
+                          again does not (docs/upgrade.md#what-was-changed-by-hand)";
             Finding::fault(check, format!("lacks {}", self.lacking.join(" and ")), remedy)
         } else if !self.more.is_empty() {
-            let remedy = "somebody has changed it by hand: take the permission away, or deploy again";
+            let remedy = "somebody has changed it by hand: take the permission away; deploying the same template again does not \
+                          (docs/upgrade.md#what-was-changed-by-hand)";
             Finding::warning(
                 check,
                 format!("allows more than the template says: {}", self.more.join(", ")),

@@ -112,7 +112,11 @@ impl fmt::Display for Listed {
         };
         if !self.receipts.is_empty() {
             let rows = self.receipts.iter().map(row);
-            writeln!(formatter, "{}\n", table(["request", "status", "reason", "accepted", "pushed"], rows))?;
+            writeln!(
+                formatter,
+                "{}\n",
+                table(["request", "status", "reason", "last accepted", "pushed"], rows)
+            )?;
         }
         for (name, problem) in &self.unreadable {
             writeln!(formatter, "{name} cannot be read: {problem}")?;

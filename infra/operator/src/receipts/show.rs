@@ -42,6 +42,8 @@ struct Followed {
     gaps: Gaps,
     /// What else could not be looked at.
     notes: Vec<String>,
+    /// Where it is now, in one sentence.
+    now: String,
     timeline: Vec<Step>,
 }
 
@@ -77,7 +79,7 @@ pub(super) async fn show(
     );
     let known: BTreeSet<_> = letters.iter().filter_map(|letter| letter.correlation_id.clone()).collect();
     let (lines, notes) = lines_about(deployment, &request_id.to_string(), known, since_ms).await;
-    let followed = Followed {
+    let mut followed = Followed {
         request_id: request_id.to_string(),
         sender_agent_did: key.sender.to_string(),
         timeline: timeline(&lines, stored.as_ref()),
@@ -86,7 +88,9 @@ pub(super) async fn show(
         dead_letters: letters,
         gaps: found.gaps,
         notes,
+        now: String::new(),
     };
+    followed.now = followed.whereabouts();
     let exit = followed.exit();
     Ok(Answer::of(&followed, exit))
 }
@@ -138,7 +142,7 @@ impl Stored {
 
 impl Followed {
     fn exit(&self) -> Exit {
-        let is_known = self.stored.is_some() || !self.timeline.is_empty() || !self.dead_letters.is_empty();
+        let is_known = self.is_kept() || !(self.timeline.is_empty() || self.is_another_agents());
         match self.gaps.exit() {
             // Somebody else is looking at dead letters, which may have nothing to do with this receipt.
             Some(Exit::Partly) if is_known && self.notes.is_empty() => Exit::Done,
@@ -149,11 +153,28 @@ impl Followed {
         }
     }
 
+    /// Whether something of this sender's is there.
+    const fn is_kept(&self) -> bool {
+        self.stored.is_some() || self.in_mailbox || !self.dead_letters.is_empty()
+    }
+
+    /// Whether the lines are about another agent's receipt: lines have no sender, and what they tell of leaves a row.
+    fn is_another_agents(&self) -> bool {
+        !self.is_kept() && self.gaps.problem.is_none() && self.timeline.iter().any(Step::follows_record)
+    }
+
+    /// The code of the refusal that it ended with, if no POST of it was accepted.
+    fn refusal(&self) -> Option<&str> {
+        let was_accepted = self.timeline.iter().any(Step::follows_acceptance);
+        self.timeline.iter().rev().find_map(Step::refusal).filter(|_| !was_accepted)
+    }
+
     /// Where it is now, in one sentence.
     fn whereabouts(&self) -> String {
         let pushed_at = self.stored.as_ref().and_then(|stored| stored.pushed_at.as_deref());
         if let Some(letter) = self.dead_letters.first() {
-            let dead = format!("dead: {} ({})", letter.reason_code, or_dash(letter.reason.as_ref()));
+            let reason = letter.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let dead = format!("dead: {}{reason}", letter.reason_code);
             match pushed_at {
                 Some(at) => format!("the stored state was pushed at {at}; another is {dead}"),
                 None => dead,
@@ -164,8 +185,14 @@ impl Followed {
             format!("pushed at {at}")
         } else if self.timeline.is_empty() {
             "not known here".to_owned()
+        } else if self.is_another_agents() {
+            "no receipt of this sender is stored. The lines below tell of one that is: of another agent, if --agent is not \
+             who sent the message, or past its retention"
+                .to_owned()
+        } else if let Some(code) = self.refusal() {
+            format!("refused: {code}")
         } else {
-            "under way, or refused: see below".to_owned()
+            "under way: see below".to_owned()
         }
     }
 }
@@ -176,11 +203,12 @@ impl fmt::Display for Followed {
         writeln!(formatter, "sender     {}", self.sender_agent_did)?;
         if let Some(stored) = &self.stored {
             writeln!(formatter, "recipient  {}", stored.recipient_agent_did)?;
-            writeln!(formatter, "status     {} ({})", stored.status, or_dash(stored.reason.as_ref()))?;
+            let reason = stored.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            writeln!(formatter, "status     {}{reason}", stored.status)?;
             writeln!(formatter, "frame      {}", stored.frame_id)?;
             writeln!(formatter, "kept until {}", stored.expires_at)?;
         }
-        write!(formatter, "now        {}", self.whereabouts())?;
+        write!(formatter, "now        {}", self.now)?;
         if self.gaps != Gaps::default() {
             write!(formatter, "\n\ndead letters that were not looked at:{}", self.gaps)?;
         }
@@ -205,6 +233,9 @@ impl fmt::Display for Followed {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::lines::Line;
     use super::*;
     use crate::dead_letters::letter::tests::{letter, pair};
 
@@ -228,8 +259,36 @@ mod tests {
             dead_letters: letter.into_iter().collect(),
             gaps: Gaps::default(),
             notes: Vec::new(),
+            now: String::new(),
             timeline: Vec::new(),
         }
+    }
+
+    fn told(lines: &[serde_json::Value]) -> Followed {
+        let lines = lines.iter().map(|fields| Line { at_ms: 1, fields: fields.clone() });
+        Followed { timeline: timeline(&lines.collect::<Vec<_>>(), None), ..followed(false, false) }
+    }
+
+    #[test]
+    fn a_refused_post_is_told_from_one_under_way() {
+        let refused = json!({ "error.code": "PROXY_AUTH_FORBIDDEN", "level": "WARN" });
+        let queued = json!({ "step": "queued" });
+        assert_eq!(told(std::slice::from_ref(&refused)).whereabouts(), "refused: PROXY_AUTH_FORBIDDEN");
+        assert!(
+            told(&[refused, queued]).whereabouts().starts_with("under way"),
+            "another POST of it was not"
+        );
+    }
+
+    #[test]
+    fn lines_of_another_agents_receipt_are_not_this_senders() {
+        let (queued, pushed) = (json!({ "step": "queued" }), json!({ "push.outcome": "Taken" }));
+        let another = told(&[queued.clone(), pushed.clone()]);
+        assert!(another.whereabouts().starts_with("no receipt of this sender"));
+        assert_eq!(another.exit(), Exit::NotFound);
+        let ours = Followed { timeline: another.timeline, ..followed(true, false) };
+        assert_eq!(ours.exit(), Exit::Done);
+        assert_eq!(told(&[queued]).exit(), Exit::Done, "it may be on its way");
     }
 
     #[test]

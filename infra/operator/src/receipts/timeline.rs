@@ -29,6 +29,25 @@ pub(super) struct Step {
     pub(super) correlation_id: Option<String>,
 }
 
+impl Step {
+    /// The code with which the POST was refused, if this is that.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.detail.as_deref().filter(|_| self.kind == REFUSED)
+    }
+
+    /// Whether the POST was not refused, as it led to this.
+    pub(super) fn follows_acceptance(&self) -> bool {
+        ![REFUSED, WARNING].contains(&self.kind)
+    }
+
+    /// Whether a receipt whose way leads here has a row: it is recorded before it is pushed or waits.
+    pub(super) fn follows_record(&self) -> bool {
+        let recorded =
+            [PUSHED, PUSH_FAILED, NOT_OPEN_YET, GONE, trail::WAITING, trail::REPEATED, trail::OVERTAKEN];
+        recorded.contains(&self.kind)
+    }
+}
+
 const ACCEPTED: &str = "accepted";
 const REFUSED: &str = "refused";
 const PUSHED: &str = "pushed";
@@ -39,6 +58,9 @@ const TOO_LARGE: &str = "too_large";
 const DEAD: &str = "dead";
 const REDRIVEN: &str = "redriven";
 const WARNING: &str = "warning";
+
+/// How far apart a push's row and its line may be: one invocation writes both, one after the other.
+const ROW_AND_LINE_MS_MAX: u64 = 5_000;
 
 /// The steps that only happen to a receipt that is taken from the queue.
 const FROM_THE_QUEUE: [&str; 10] = [
@@ -61,7 +83,11 @@ pub(super) fn timeline(lines: &[Line], stored: Option<&StoredReceipt>) -> Vec<St
         let accepted_at_ms = stored.receipt.processed_at_ms;
         let is_logged =
             |kind: &str| steps.iter().any(|step| step.kind == kind && step.at_ms >= accepted_at_ms);
-        let pushed_at_ms = stored.pushed_at_ms.filter(|_| !is_logged(PUSHED));
+        // A POST that is repeated later moves the row's first time past its second one: the push is told by nearness.
+        let is_told = |at_ms: u64| {
+            steps.iter().any(|step| step.kind == PUSHED && step.at_ms.abs_diff(at_ms) <= ROW_AND_LINE_MS_MAX)
+        };
+        let pushed_at_ms = stored.pushed_at_ms.filter(|at_ms| !is_told(*at_ms));
         let waits = stored.pushed_at_ms.is_none() && !is_logged(trail::WAITING);
         let status = Some(stored.receipt.status.as_str().to_owned());
         let accepted = Step { detail: status, ..Step::new(accepted_at_ms, ACCEPTED) };
@@ -150,7 +176,7 @@ fn with_redrives(steps: Vec<Step>) -> Vec<Step> {
             dead.remove(&step.correlation_id);
         }
         if FROM_THE_QUEUE.contains(&step.kind) && dead.remove(&step.correlation_id) {
-            let detail = Some("before this".to_owned());
+            let detail = Some("some time before the next step".to_owned());
             all.push(Step { kind: REDRIVEN, detail, connection_id: None, ..step.clone() });
         }
         if step.kind == DEAD {
@@ -208,6 +234,22 @@ mod tests {
         assert_eq!(steps[2].connection_id.as_deref(), Some("x="));
         assert_eq!(steps[3].detail.as_deref(), Some("in 2 s"));
         assert_eq!(steps[4].detail.as_deref(), Some("frame_too_large"));
+    }
+
+    #[test]
+    fn a_push_is_told_once_however_often_its_post_is_repeated() {
+        let lines = [
+            line(900, json!({ "step": "queued" })),
+            line(1_000, json!({ "push.outcome": "Taken", "connection.id": "x=" })),
+            line(8_010, json!({ "step": "queued" })),
+            line(8_020, json!({ "step": "repeated" })),
+        ];
+        let mut stored = stored(Some(1_001));
+        stored.receipt.processed_at_ms = 8_000;
+        let steps = timeline(&lines, Some(&stored));
+        assert_eq!(names(&steps), ["queued", "pushed", "accepted", "queued", "repeated"]);
+        stored.pushed_at_ms = Some(7_000);
+        assert_eq!(names(&timeline(&lines, Some(&stored)))[2], "pushed", "another push than the line's");
     }
 
     #[test]

@@ -52,7 +52,11 @@ async fn a_receipt_that_died_is_redriven_and_delivered_once() {
     assert_eq!(dead["deadLetters"][0]["reasonCode"], "frame_too_large");
     assert!(session.receipts().is_empty());
 
-    let redrive = ["dead-letters", "redrive", "--agent", duo.sender.did()];
+    let of_agent = ["dead-letters", "redrive", "--agent", duo.sender.did()];
+    let left = ask(&duo.stack, &of_agent).await;
+    let counts = &left.json()["counts"][0];
+    assert_eq!((left.code, &counts["done"], &counts["leftAlone"]), (4, &0.into(), &1.into()), "{left:?}");
+    let redrive = [&of_agent[..], &["--id", &receipt.request_id]].concat();
     let redriven = ask(&duo.stack, &redrive).await;
     assert_eq!((redriven.code, &redriven.json()["counts"][0]["done"]), (0, &1.into()), "{redriven:?}");
     let received = session.next_receipt(PATIENCE).await.unwrap();

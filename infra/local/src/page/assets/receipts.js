@@ -12,7 +12,9 @@ function progress(receipt, now) {
   const age = span(now - receipt.acceptedAtMs);
   switch (receipt.stage) {
     case "pushed": {
-      const took = receipt.pushedAtMs ? ` after ${span(receipt.pushedAtMs - receipt.acceptedAtMs)}` : "";
+      // A POST that is repeated after the push moves the one time past the other.
+      const isFirst = receipt.pushedAtMs >= receipt.acceptedAtMs;
+      const took = isFirst ? ` after ${span(receipt.pushedAtMs - receipt.acceptedAtMs)}` : "";
       return { text: `pushed${took}`, done: 3 };
     }
     case "waiting":
@@ -72,7 +74,7 @@ async function showTrace(element) {
   const { receipt, parts } = element;
   const ids = [
     ["receipt", receipt.requestId], ["from recipient", receipt.recipient], ["to sender", receipt.sender],
-    ["accepted", new Date(receipt.acceptedAtMs).toISOString()],
+    ["last accepted", new Date(receipt.acceptedAtMs).toISOString()],
     ["pushed", receipt.pushedAtMs && new Date(receipt.pushedAtMs).toISOString()],
     ["reason", receipt.reason],
     ["correlation id", receipt.correlationId],
