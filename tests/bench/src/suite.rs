@@ -17,6 +17,8 @@ pub(crate) const HELLO: &str = "hello";
 /// Events before memory is looked at, and those over which it may not grow.
 const MEMORY_WARM_UP: usize = 1_000;
 const MEMORY_EVENTS: usize = 10_000;
+/// How much larger programs are for x86-64: receipt 6.74 to 5.93 MB, consumer 6.94 to 6.12, registry-events 7.29 to 6.39.
+const X86_64_TO_ARM64: f64 = 1.135;
 /// Receipts in a mailbox that has long been full (budget P13).
 const HELD: usize = 100_000;
 /// Two counts of the same work differ by less than this.
@@ -110,17 +112,15 @@ fn sizes(workshop: &Workshop, functions: &[String]) -> Result<Vec<Figure>> {
     let hello = size(HELLO)?;
     let mut figures = Vec::new();
     for name in functions {
-        // Ceilings are for what is shipped by default, arm64; `cargo xtask package` keeps them, whatever it runs on.
+        // The budget is that of what is shipped by default, arm64; `cargo xtask package` holds those programs to it.
         let (ceiling, stretch) = if name == "receipt" { (6.0e6, 4.5e6) } else { (6.5e6, 5.0e6) };
-        let id = format!("P10 {name}");
-        let figure = if cfg!(target_arch = "aarch64") {
-            Figure::counted(id, "size of the program", size(name)?, Unit::Bytes)
-                .within(ceiling)
-                .aiming_at(stretch)
+        let (what, larger) = if cfg!(target_arch = "aarch64") {
+            ("size of the program", 1.0)
         } else {
-            Figure::counted(id, "size of the program for x86-64", size(name)?, Unit::Bytes)
+            ("size of the program for x86-64", X86_64_TO_ARM64)
         };
-        figures.push(figure.beside_hello(hello));
+        let figure = Figure::counted(format!("P10 {name}"), what, size(name)?, Unit::Bytes);
+        figures.push(figure.within(ceiling * larger).aiming_at(stretch * larger).beside_hello(hello));
     }
     Ok(figures)
 }
