@@ -7,10 +7,10 @@ use crate::Result;
 use crate::figures::number;
 use crate::scale::Series;
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 740.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 20.0;
 /// Below the axis there are its labels and one line per series.
 const BOTTOM: f64 = 130.0;
