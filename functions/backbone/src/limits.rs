@@ -155,5 +155,6 @@ pub const REVOCATIONS_AT_ONCE: usize = 10;
 /// long: the timeouts that `authorizer` and `connection` may have at most, 10 and 14 s, and a second.
 pub const HANDSHAKE_MS_MAX: u64 = 25_000;
 /// Sockets opened so long after an event was first received may be of the session that it ends: that session is
-/// forgotten by then. If it is forgotten only later, because DynamoDB did not answer, the sockets opened until then are.
+/// forgotten by then. If it is forgotten only later, because DynamoDB did not answer, a socket that is open then is cut as
+/// well; one that is only just opening is not seen any more, and stays until it ends by itself.
 pub const SESSION_END_SPREAD_MS: u64 = 10_000;

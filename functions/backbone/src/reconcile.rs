@@ -204,10 +204,14 @@ async fn apply<O: ReconcileOutside>(
     steps.into_iter().fold(Ok(()), Result::and)
 }
 
-/// Names the agent of a step that failed: of several, only the first failure is passed on.
+/// Names the agent of a step that failed: of several, only the first failure is passed on. What there was no time for is
+/// counted as that, and may be thousands.
 fn told_of(agent: &AgentDid, step: Result<(), StoreError>) -> Result<(), StoreError> {
-    step.inspect_err(|error| {
-        tracing::warn!(agent.did = %agent, "a revocation was not carried out: {}", ErrorChain(error));
+    step.inspect_err(|error| match error {
+        StoreError::OutOfTime { .. } => {}
+        StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => {
+            tracing::warn!(agent.did = %agent, "a revocation was not carried out: {}", ErrorChain(error));
+        }
     })
 }
 

@@ -116,7 +116,9 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 let now_ms = self.courier.outside.now_ms();
                 let tally = self.courier.tally;
                 tally.measure(Measure::Latency, now_ms.saturating_sub(receipt.processed_at_ms));
-                tally.measure(Measure::QueueAge, now_ms.saturating_sub(message.sent_ms));
+                if message.sent_ms > 0 {
+                    tally.measure(Measure::QueueAge, now_ms.saturating_sub(message.sent_ms));
+                }
                 let pushed = self.pushed(receipt.clone());
                 match self.record(pushed).await? {
                     Recorded::Stored => Ok(Outcome::Done),

@@ -190,7 +190,9 @@ impl Followed {
              who sent the message, or past its retention"
                 .to_owned()
         } else if let Some(code) = self.refusal() {
-            format!("refused: {code}")
+            format!(
+                "refused: {code}; of a later POST that was accepted there is a line at LogLevel debug only"
+            )
         } else {
             "under way: see below".to_owned()
         }
@@ -273,7 +275,9 @@ mod tests {
     fn a_refused_post_is_told_from_one_under_way() {
         let refused = json!({ "error.code": "PROXY_AUTH_FORBIDDEN", "level": "WARN" });
         let queued = json!({ "step": "queued" });
-        assert_eq!(told(std::slice::from_ref(&refused)).whereabouts(), "refused: PROXY_AUTH_FORBIDDEN");
+        assert!(
+            told(std::slice::from_ref(&refused)).whereabouts().starts_with("refused: PROXY_AUTH_FORBIDDEN;")
+        );
         assert!(
             told(&[refused, queued]).whereabouts().starts_with("under way"),
             "another POST of it was not"
@@ -288,6 +292,9 @@ mod tests {
         assert_eq!(another.exit(), Exit::NotFound);
         let ours = Followed { timeline: another.timeline, ..followed(true, false) };
         assert_eq!(ours.exit(), Exit::Done);
+        let failed = json!({ "push.outcome": "Failed", "level": "WARN" });
+        let retried = told(&[queued.clone(), failed]);
+        assert!(retried.whereabouts().starts_with("under way"), "{}", retried.whereabouts());
         assert_eq!(told(&[queued]).exit(), Exit::Done, "it may be on its way");
     }
 

@@ -40,11 +40,10 @@ impl Step {
         ![REFUSED, WARNING].contains(&self.kind)
     }
 
-    /// Whether a receipt whose way leads here has a row: it is recorded before it is pushed or waits.
+    /// Whether a receipt whose way leads here has a row: it is recorded when it was pushed, or waits. One whose push
+    /// failed is tried again for a while without.
     pub(super) fn follows_record(&self) -> bool {
-        let recorded =
-            [PUSHED, PUSH_FAILED, NOT_OPEN_YET, GONE, trail::WAITING, trail::REPEATED, trail::OVERTAKEN];
-        recorded.contains(&self.kind)
+        [PUSHED, trail::WAITING, trail::REPEATED, trail::OVERTAKEN].contains(&self.kind)
     }
 }
 
