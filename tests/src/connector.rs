@@ -14,7 +14,7 @@ mod request;
 mod session;
 mod webhook;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use tokio_tungstenite::connect_async_with_config;
@@ -34,6 +34,9 @@ use self::webhook::Notices;
 
 /// How often a connector sends a heartbeat.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
+/// How long a connector waits before it connects again, at first and at most (contract 8.2).
+pub const RECONNECT_AFTER: Duration = Duration::from_millis(500);
+const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(15);
 
 /// One agent's connector.
 pub struct Connector {
@@ -164,6 +167,24 @@ impl Connector {
     /// [`ConnectError`].
     pub async fn connect(&self) -> Result<Session, ConnectError> {
         self.connect_with(|request| request).await
+    }
+
+    /// Opens the WebSocket as a connector does that has lost it: after [`RECONNECT_AFTER`], and after twice as long with each
+    /// handshake that fails.
+    ///
+    /// # Errors
+    ///
+    /// The last [`ConnectError`] when none has succeeded for `limit`.
+    pub async fn reconnect(&self, limit: Duration) -> Result<Session, ConnectError> {
+        let began = Instant::now();
+        let mut pause = RECONNECT_AFTER;
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.connect().await {
+                Err(_) if began.elapsed() < limit => pause = (2 * pause).min(RECONNECT_AFTER_MAX),
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Opens the WebSocket with a handshake that `spoil` has changed.

@@ -16,13 +16,10 @@ const CUT_UNDER_LOAD: usize = 6;
 /// A life in which a connector outlives a drain by more than the 30 s after which it has not died of it.
 const LONG_ENOUGH_MS: u64 = 31_000;
 const RECEIPTS_IN_A_LIFE: usize = 3;
-/// For how long before the end of a life receipts are posted one after the other, and how fast: no agent may make more
-/// than 300 requests a minute.
-const BEFORE_THE_CUT: Duration = Duration::from_secs(1);
-const POST_EVERY: Duration = Duration::from_millis(50);
-/// How long a connector waits after a close, and after a refused handshake at first and at most (contract 8.2).
-const RECONNECT_AFTER: Duration = Duration::from_millis(500);
-const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(15);
+/// From which heartbeat before the end of a life on receipts are posted, each when the one before it has arrived: no agent may
+/// make more than 300 requests a minute, so not all the time.
+const BEATS_BEFORE_THE_CUT: u64 = 2;
+const HEARTBEAT_EVERY_MS: u64 = 500;
 
 /// What became of a day.
 #[derive(Default)]
@@ -38,12 +35,15 @@ async fn a_day_of_lives_loses_and_repeats_nothing() {
     let scale = Scale::of_this_run();
     let duo = Duo::paired().await;
     let door = duo.stack.open_door(&json!({ "lifeMs": scale.life_ms })).await.unwrap();
-    let connector = Connector::new(duo.sender.identity().clone(), &door).unwrap();
+    let connector = Connector::new(duo.sender.identity().clone(), &door)
+        .unwrap()
+        .heartbeat_every(Duration::from_millis(HEARTBEAT_EVERY_MS));
+    let quiet_beats = usize::try_from(scale.life_ms / HEARTBEAT_EVERY_MS - BEATS_BEFORE_THE_CUT).unwrap();
+    let longest_life = PATIENCE.max(Duration::from_millis(2 * scale.life_ms));
     let mut day = Day::default();
     let mut cut_at: Option<Instant> = None;
     for life in 1..=LIVES {
-        let session = come_back(&connector).await;
-        let opened = Instant::now();
+        let session = connector.reconnect(PATIENCE).await.unwrap();
         session.acknowledged_heartbeat(PATIENCE).await.unwrap();
         if let Some(cut_at) = cut_at {
             day.longest_gap = day.longest_gap.max(cut_at.elapsed());
@@ -53,18 +53,17 @@ async fn a_day_of_lives_loses_and_repeats_nothing() {
         }
         day.all_arrived_or_cut(&session).await;
         if life == CUT_UNDER_LOAD || scale.life_ms >= LONG_ENOUGH_MS {
-            let quiet = Duration::from_millis(scale.life_ms).saturating_sub(BEFORE_THE_CUT);
-            tokio::time::sleep_until((opened + quiet).into()).await;
+            session.acknowledged_heartbeats(quiet_beats, longest_life).await.unwrap();
             day.post_until_cut(&duo, &session).await;
         }
-        let end = session.ended(PATIENCE.max(Duration::from_millis(2 * scale.life_ms))).await.unwrap();
+        let end = session.ended(longest_life).await.unwrap();
         assert!(matches!(end, End::Closed { code: 1001, .. }), "life {life}: {end:?}");
         assert!(session.frames().iter().all(|frame| frame.rust.is_ok() && frame.typescript.is_ok()));
         day.received.extend(session.receipts());
         cut_at = Some(Instant::now());
     }
 
-    let session = come_back(&duo.sender).await;
+    let session = duo.sender.reconnect(PATIENCE).await.unwrap();
     day.all_arrived_or_cut(&session).await;
     queue_emptied(&duo.stack).await;
     day.received.extend(session.receipts());
@@ -80,20 +79,6 @@ async fn a_day_of_lives_loses_and_repeats_nothing() {
     ledger.assert_each_once();
 }
 
-/// Connects as a connector does after a close.
-async fn come_back(connector: &Connector) -> Session {
-    let mut pause = RECONNECT_AFTER;
-    let began = Instant::now();
-    loop {
-        tokio::time::sleep(pause).await;
-        match connector.connect().await {
-            Ok(session) => return session,
-            Err(problem) => assert!(began.elapsed() < PATIENCE, "{problem}"),
-        }
-        pause = (2 * pause).min(RECONNECT_AFTER_MAX);
-    }
-}
-
 impl Day {
     async fn post(&mut self, duo: &Duo) {
         let receipt = duo.receipt(Status::DeliveredToWebhook, None);
@@ -101,12 +86,12 @@ impl Day {
         self.sent.push(receipt);
     }
 
-    /// Posts one after the other until the socket has been cut, and one more.
+    /// Posts one after the other, each when the one before it has arrived, until the socket has been cut, and one more.
     async fn post_until_cut(&mut self, duo: &Duo, session: &Session) {
         while session.end().is_none() {
             self.post(duo).await;
             self.around_a_cut += 1;
-            tokio::time::sleep(POST_EVERY).await;
+            self.all_arrived_or_cut(session).await;
         }
         self.post(duo).await;
         self.around_a_cut += 1;

@@ -9,13 +9,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use acceptance::connector::{Connector, HttpAnswer, Identity, Receipt, Session, Status};
+use acceptance::connector::{Connector, HttpAnswer, Identity, RECONNECT_AFTER, Receipt, Session, Status};
 use acceptance::registry_client::RegistryClient;
 use acceptance::stamp;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// How long a connector waits before it connects again.
-const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
 /// A Clawdentity connector for the local stack

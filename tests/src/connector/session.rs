@@ -193,8 +193,19 @@ impl Session {
     ///
     /// [`Missing`] after `limit`, or once the session has ended without one.
     pub async fn acknowledged_heartbeat(&self, limit: Duration) -> Result<Heartbeat, Missing> {
-        let find =
-            |record: &Record| record.heartbeats.iter().find(|sent| sent.acknowledged.is_some()).cloned();
+        self.acknowledged_heartbeats(1, limit).await
+    }
+
+    /// The heartbeat with which `count` are acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] after `limit`, or once the session has ended with fewer.
+    pub async fn acknowledged_heartbeats(&self, count: usize, limit: Duration) -> Result<Heartbeat, Missing> {
+        let last = count.saturating_sub(1);
+        let find = |record: &Record| {
+            record.heartbeats.iter().filter(|sent| sent.acknowledged.is_some()).nth(last).cloned()
+        };
         self.wait(limit, "acknowledged heartbeat", find).await
     }
 
