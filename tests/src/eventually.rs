@@ -26,7 +26,21 @@ pub struct NotInTime {
 ///
 /// [`NotInTime`] with what the probe saw last.
 pub async fn wait_for<T>(what: &str, probe: impl AsyncFnMut() -> Result<T, String>) -> Result<T, NotInTime> {
-    look_until(what, PATIENCE, false, probe).await
+    look_until(what, PATIENCE, PAUSE, false, probe).await
+}
+
+/// [`wait_for`] with another limit and another pause between two looks, for what each look costs somebody.
+///
+/// # Errors
+///
+/// [`NotInTime`] with what the probe saw last.
+pub async fn wait_for_patiently<T>(
+    what: &str,
+    limit: Duration,
+    pause: Duration,
+    probe: impl AsyncFnMut() -> Result<T, String>,
+) -> Result<T, NotInTime> {
+    look_until(what, limit, pause, false, probe).await
 }
 
 /// [`wait_for`] for tests: panics with what was last seen.
@@ -37,12 +51,13 @@ pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Result<T, Str
 /// [`eventually`] for what may take long: as long as `probe` goes on seeing something else, however long that is, and
 /// [`STUCK_AFTER`] once it sees always the same.
 pub async fn eventually_progressing<T>(what: &str, probe: impl AsyncFnMut() -> Result<T, String>) -> T {
-    look_until(what, STUCK_AFTER, true, probe).await.unwrap_or_else(|problem| panic!("{problem}"))
+    look_until(what, STUCK_AFTER, PAUSE, true, probe).await.unwrap_or_else(|problem| panic!("{problem}"))
 }
 
 async fn look_until<T>(
     what: &str,
     limit: Duration,
+    pause: Duration,
     progress_counts: bool,
     mut probe: impl AsyncFnMut() -> Result<T, String>,
 ) -> Result<T, NotInTime> {
@@ -59,7 +74,7 @@ async fn look_until<T>(
             return Err(NotInTime { what: what.to_owned(), limit, last });
         }
         before = Some(last);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -70,7 +85,7 @@ mod tests {
     /// Looks while `moves` says something new, and for `limit` afterwards; how often it has looked.
     async fn looks(moves: usize, limit: Duration, progress_counts: bool) -> usize {
         let mut looks = 0;
-        let waited: Result<(), _> = look_until("a test", limit, progress_counts, async || {
+        let waited: Result<(), _> = look_until("a test", limit, PAUSE, progress_counts, async || {
             looks += 1;
             Err(looks.min(moves).to_string())
         })

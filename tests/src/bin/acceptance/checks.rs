@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use acceptance::connector::{
     Connector, End, HttpAnswer, Identity, RECEIPTS_PATH, Receipt, Request, Session, Status, http_client,
 };
-use acceptance::eventually::{PATIENCE, wait_for};
+use acceptance::eventually::{PATIENCE, wait_for, wait_for_patiently};
 use acceptance::stamp;
 use serde_json::{Value, json};
 
@@ -18,6 +18,8 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// How long an instance that has just asked the registry does not look for a new key.
 const KEY_KNOWN_WITHIN: Duration = Duration::from_secs(90);
+/// Between two requests that are refused until then: each is counted where somebody may be woken for it.
+const REFUSALS_APART: Duration = Duration::from_secs(2);
 /// A connector gives up waiting for an acknowledgement after this.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
 /// A connector that ends again and again shortly after a receipt is put into quarantine: no more than this.
@@ -67,13 +69,16 @@ impl Run<'_> {
     }
 
     async fn known(&self, report: &mut Report) -> Outcome {
-        let began = Instant::now();
         let look_up = async || self.sender.get_receipt(&stamp::new_ulid(), self.recipient.did()).await;
-        let mut answer = look_up().await?;
-        while answer.status == 401 && began.elapsed() < KEY_KNOWN_WITHIN {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            answer = look_up().await?;
-        }
+        let known =
+            wait_for_patiently("the key", KEY_KNOWN_WITHIN, REFUSALS_APART, async || match look_up().await {
+                Ok(refused) if refused.status == 401 => Err(seen(&refused)),
+                answered => Ok(answered),
+            });
+        let answer = match known.await {
+            Ok(answered) => answered?,
+            Err(_) => look_up().await?,
+        };
         let unknown = answer.status == 404 && answer.json == json!({ "found": false });
         report.check("a look-up of an unknown receipt is 404 without an error", unknown, &seen(&answer));
         report.settle("headers in the client's case reach the functions", yes(unknown));
