@@ -151,6 +151,16 @@ fn what_only_aws_would_refuse_is_right() {
     }
 }
 
+/// Lambda ends a chain of messages that a function sends to itself after 16, unless it may go on; the emulator never does.
+#[test]
+fn who_sends_to_its_own_queue_may_go_on_doing_so_and_nobody_else_may() {
+    let template = template();
+    for (id, properties) in of_type(&template, "AWS::Serverless::Function") {
+        let sends_to_itself = id == "ConsumerFunction";
+        assert_eq!(properties["RecursiveLoop"].as_str(), sends_to_itself.then_some("Allow"), "{id}");
+    }
+}
+
 /// MiniStack tells nobody of its stacks, so only the template can show that a deployment is followed by a look at the
 /// registry.
 #[test]
