@@ -64,9 +64,9 @@ impl ConnectionStore for Invocation<'_> {
             .get_item()
             .table_name(self.setting(OPERATION, CONNECTIONS_TABLE)?)
             .key(AGENT, text(agent.as_str()))
-            .consistent_read(true)
-            .send();
-        let answer = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+            .consistent_read(true);
+        let answer =
+            self.in_time(OPERATION, async { read.send().await.map_err(unavailable(OPERATION)) }).await?;
         match &answer.item {
             Some(item) => connection_row(Row { operation: OPERATION, item }),
             None => Ok(ConnectionRow::default()),

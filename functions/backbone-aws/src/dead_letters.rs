@@ -45,8 +45,9 @@ impl DeadLetters for Invocation<'_> {
             .into_iter()
             .chain(as_sent)
             .fold(letter, |letter, (name, value)| letter.message_attributes(name, value));
-        let sending = letter.send();
-        self.in_time(OPERATION, async { sending.await.map(drop).map_err(unavailable(OPERATION)) }).await
+        let sending = letter;
+        self.in_time(OPERATION, async { sending.send().await.map(drop).map_err(unavailable(OPERATION)) })
+            .await
     }
 }
 

@@ -33,10 +33,9 @@ impl DeliveryStore for Invocation<'_> {
         const OPERATION: &str = "keep_delivery";
         let write = self
             .put_delivery(OPERATION, delivery_item(delivery, expires_at_s, 0))?
-            .condition_expression("attribute_not_exists(recipientAgentDid)")
-            .send();
+            .condition_expression("attribute_not_exists(recipientAgentDid)");
         self.in_time(OPERATION, async {
-            let Err(error) = write.await else { return Ok(Kept::New) };
+            let Err(error) = write.send().await else { return Ok(Kept::New) };
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Kept::Known),
                 _ => Err(unavailable(OPERATION)(error)),
@@ -52,8 +51,8 @@ impl DeliveryStore for Invocation<'_> {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "restore_delivery";
-        let write = self.put_delivery(OPERATION, delivery_item(delivery, expires_at_s, now_ms))?.send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+        let write = self.put_delivery(OPERATION, delivery_item(delivery, expires_at_s, now_ms))?;
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     async fn find_delivery(&self, key: &DeliveryKey) -> Result<Option<StoredDelivery>, StoreError> {
@@ -64,9 +63,9 @@ impl DeliveryStore for Invocation<'_> {
             .table_name(self.setting(OPERATION, DELIVERIES_TABLE)?)
             .key(RECIPIENT, text(key.recipient.as_str()))
             .key(DELIVERY_ID, text(key.delivery_id.to_string()))
-            .consistent_read(true)
-            .send();
-        let answer = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+            .consistent_read(true);
+        let answer =
+            self.in_time(OPERATION, async { read.send().await.map_err(unavailable(OPERATION)) }).await?;
         answer.item.map(|item| stored_delivery(Row { operation: OPERATION, item: &item })).transpose()
     }
 
@@ -91,8 +90,9 @@ impl DeliveryStore for Invocation<'_> {
                 .exclusive_start_key(DELIVERY_ID, text(after.to_string())),
             None => read,
         };
-        let read = read.send();
-        let page = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+        let read = read;
+        let page =
+            self.in_time(OPERATION, async { read.send().await.map_err(unavailable(OPERATION)) }).await?;
         let readable = |item| {
             let row = Row { operation: OPERATION, item };
             let read = stored_delivery(row);
@@ -137,10 +137,9 @@ impl DeliveryStore for Invocation<'_> {
             .key(RECIPIENT, text(seen.delivery.recipient.as_str()))
             .key(DELIVERY_ID, text(seen.delivery.delivery_id.to_string()))
             .condition_expression(IF_AS_SEEN)
-            .expression_attribute_values(":seen", number(seen.next_at_ms))
-            .send();
+            .expression_attribute_values(":seen", number(seen.next_at_ms));
         self.in_time(OPERATION, async {
-            let Err(error) = write.await else { return Ok(()) };
+            let Err(error) = write.send().await else { return Ok(()) };
             match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
                 _ => Err(unavailable(OPERATION)(error)),
@@ -157,9 +156,8 @@ impl DeliveryStore for Invocation<'_> {
             .delete_item()
             .table_name(self.setting(OPERATION, DELIVERIES_TABLE)?)
             .key(RECIPIENT, text(agent.as_str()))
-            .key(DELIVERY_ID, text(delivery.to_string()))
-            .send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .key(DELIVERY_ID, text(delivery.to_string()));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 }
 

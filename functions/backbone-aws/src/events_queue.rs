@@ -30,9 +30,9 @@ impl EventQueue for Invocation<'_> {
             .sqs()
             .send_message_batch()
             .queue_url(self.setting(OPERATION, EVENTS_QUEUE_URL)?)
-            .set_entries(Some(entries))
-            .send();
-        let answer = self.in_time(OPERATION, async { sending.await.map_err(unavailable(OPERATION)) }).await?;
+            .set_entries(Some(entries));
+        let answer =
+            self.in_time(OPERATION, async { sending.send().await.map_err(unavailable(OPERATION)) }).await?;
         for failed in answer.failed() {
             tracing::warn!(event.index = failed.id(), sqs.code = failed.code(), "SQS refused an event");
         }

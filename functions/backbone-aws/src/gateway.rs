@@ -14,9 +14,9 @@ impl Gateway for Invocation<'_> {
         const OPERATION: &str = "push";
         let frame = Blob::new(frame);
         let posting =
-            self.connections(OPERATION)?.post_to_connection().connection_id(connection_id).data(frame).send();
+            self.connections(OPERATION)?.post_to_connection().connection_id(connection_id).data(frame);
         self.in_time(OPERATION, async {
-            let Err(error) = posting.await else { return Ok(Push::Taken) };
+            let Err(error) = posting.send().await else { return Ok(Push::Taken) };
             match status(&error) {
                 Some(410) => Ok(Push::Gone),
                 Some(413) => Ok(Push::TooLarge),
@@ -29,9 +29,9 @@ impl Gateway for Invocation<'_> {
 
     async fn close(&self, connection_id: &str) -> Result<Closed, StoreError> {
         const OPERATION: &str = "close";
-        let closing = self.connections(OPERATION)?.delete_connection().connection_id(connection_id).send();
+        let closing = self.connections(OPERATION)?.delete_connection().connection_id(connection_id);
         self.in_time(OPERATION, async {
-            let Err(error) = closing.await else { return Ok(Closed::Closed) };
+            let Err(error) = closing.send().await else { return Ok(Closed::Closed) };
             match status(&error) {
                 Some(410) => Ok(Closed::Gone),
                 Some(_) | None => Err(unavailable(OPERATION)(error)),

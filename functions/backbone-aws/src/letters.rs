@@ -74,9 +74,9 @@ impl Invocation<'_> {
             .sqs()
             .get_queue_attributes()
             .queue_url(queue_url)
-            .set_attribute_names(Some(vec![Visible, InFlight, Delayed]))
-            .send();
-        let answer = self.in_time(OPERATION, async { asking.await.map_err(unavailable(OPERATION)) }).await?;
+            .set_attribute_names(Some(vec![Visible, InFlight, Delayed]));
+        let answer =
+            self.in_time(OPERATION, async { asking.send().await.map_err(unavailable(OPERATION)) }).await?;
         let count =
             |name| answer.attributes().and_then(|all| all.get(&name)?.parse().ok()).unwrap_or_default();
         Ok(QueueDepth { visible: count(Visible), in_flight: count(InFlight), delayed: count(Delayed) })
@@ -105,10 +105,9 @@ impl Invocation<'_> {
             .visibility_timeout(i32::try_from(hidden_s).unwrap_or(i32::MAX))
             .wait_time_seconds(wait_s.into())
             .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .send();
+            .message_system_attribute_names(MessageSystemAttributeName::All);
         let answer =
-            self.in_time(OPERATION, async { receiving.await.map_err(unavailable(OPERATION)) }).await?;
+            self.in_time(OPERATION, async { receiving.send().await.map_err(unavailable(OPERATION)) }).await?;
         Ok(answer.messages.unwrap_or_default().into_iter().map(letter).collect())
     }
 
@@ -134,9 +133,8 @@ impl Invocation<'_> {
             .sqs()
             .change_message_visibility_batch()
             .queue_url(queue_url)
-            .set_entries(Some(entries))
-            .send();
-        self.in_time(OPERATION, async { giving.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .set_entries(Some(entries));
+        self.in_time(OPERATION, async { giving.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     /// Sends letters to the queue at `queue_url` as they were before they were buried, up to [`LETTERS_AT_ONCE`]. Says
@@ -161,15 +159,10 @@ impl Invocation<'_> {
                 .map_err(unavailable(OPERATION))
         });
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        let sending = self
-            .aws
-            .clients
-            .sqs()
-            .send_message_batch()
-            .queue_url(queue_url)
-            .set_entries(Some(entries))
-            .send();
-        let answer = self.in_time(OPERATION, async { sending.await.map_err(unavailable(OPERATION)) }).await?;
+        let sending =
+            self.aws.clients.sqs().send_message_batch().queue_url(queue_url).set_entries(Some(entries));
+        let answer =
+            self.in_time(OPERATION, async { sending.send().await.map_err(unavailable(OPERATION)) }).await?;
         let mut sent = unanswered(letters);
         for taken in answer.successful() {
             settle(&mut sent, taken.id(), Ok(taken.message_id().to_owned()));
@@ -199,16 +192,10 @@ impl Invocation<'_> {
                 .map_err(unavailable(OPERATION))
         });
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        let deleting = self
-            .aws
-            .clients
-            .sqs()
-            .delete_message_batch()
-            .queue_url(queue_url)
-            .set_entries(Some(entries))
-            .send();
+        let deleting =
+            self.aws.clients.sqs().delete_message_batch().queue_url(queue_url).set_entries(Some(entries));
         let answer =
-            self.in_time(OPERATION, async { deleting.await.map_err(unavailable(OPERATION)) }).await?;
+            self.in_time(OPERATION, async { deleting.send().await.map_err(unavailable(OPERATION)) }).await?;
         let mut gone = unanswered(letters);
         for deleted in answer.successful() {
             settle(&mut gone, deleted.id(), Ok(()));

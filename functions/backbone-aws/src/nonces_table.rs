@@ -65,9 +65,9 @@ impl Invocation<'_> {
                 .expression_attribute_values(":access", text(ACCESS))
                 .projection_expression("agentDid, #what, acceptedAtMs")
                 .consistent_read(true)
-                .set_exclusive_start_key(after.take())
-                .send();
-            let page = self.in_time(OPERATION, async { query.await.map_err(unavailable(OPERATION)) }).await?;
+                .set_exclusive_start_key(after.take());
+            let page =
+                self.in_time(OPERATION, async { query.send().await.map_err(unavailable(OPERATION)) }).await?;
             let rows = page.items().iter().map(|item| Row { operation: OPERATION, item });
             let hash = |row: Row<'_>| {
                 let hash = row.find_text(WHAT)?.strip_prefix(ACCESS)?.to_owned();
@@ -103,10 +103,9 @@ impl NonceStore for Invocation<'_> {
             .item(EXPIRES_AT, number(expires_at_s))
             .condition_expression("attribute_not_exists(agentDid) OR expiresAt <= :now")
             .expression_attribute_values(":now", number(self.now_s()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send();
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         self.in_time(OPERATION, async {
-            let Err(error) = write.await else { return Ok(NonceClaim::Claimed) };
+            let Err(error) = write.send().await else { return Ok(NonceClaim::Claimed) };
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
                     let seen_by = refused.item().and_then(|item| item.get(SEEN_BY)?.as_s().ok());
@@ -133,9 +132,8 @@ impl NonceStore for Invocation<'_> {
             .item(AGENT, text(agent.as_str()))
             .item(WHAT, text(access_what(access_hash)))
             .item(ACCEPTED_AT, number(accepted_at_ms))
-            .item(EXPIRES_AT, number((accepted_at_ms + ACCESS_OUTAGE_MS) / 1_000))
-            .send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .item(EXPIRES_AT, number((accepted_at_ms + ACCESS_OUTAGE_MS) / 1_000));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     async fn forget_access(&self, agent: &AgentDid, access_hash: &str) -> Result<(), StoreError> {
@@ -145,9 +143,8 @@ impl NonceStore for Invocation<'_> {
             .delete_item()
             .table_name(self.setting(OPERATION, NONCES_TABLE)?)
             .key(AGENT, text(agent.as_str()))
-            .key(WHAT, text(access_what(access_hash)))
-            .send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .key(WHAT, text(access_what(access_hash)));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     async fn add_requests(&self, agent: &AgentDid, minute: u64, requests: u32) -> Result<u32, StoreError> {
@@ -162,10 +159,9 @@ impl NonceStore for Invocation<'_> {
             .expression_attribute_names("#requests", REQUESTS)
             .expression_attribute_values(":requests", number(requests))
             .expression_attribute_values(":expiresAt", number((minute + 1) * 60 + COUNT_KEPT_S))
-            .return_values(ReturnValue::UpdatedNew)
-            .send();
+            .return_values(ReturnValue::UpdatedNew);
         self.in_time(OPERATION, async {
-            let answer = write.await.map_err(unavailable(OPERATION))?;
+            let answer = write.send().await.map_err(unavailable(OPERATION))?;
             let total = answer.attributes.as_ref().and_then(|item| item.get(REQUESTS));
             let total = total.and_then(|total: &AttributeValue| total.as_n().ok()?.parse().ok());
             total.ok_or(StoreError::Corrupt { operation: OPERATION, what: REQUESTS })

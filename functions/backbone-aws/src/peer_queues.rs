@@ -32,9 +32,9 @@ impl PeerQueues for Invocation<'_> {
             .message_attributes(ORIGIN_PROXY_ATTRIBUTE, attribute(self.setting(OPERATION, PROXY_ORIGIN)?))
             .set_message_system_attributes(self.trace.map(trace_attribute))
             .customize()
-            .config_override(Builder::new().region(Region::new(queue.region.clone())))
-            .send();
-        self.in_time(OPERATION, async { sending.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .config_override(Builder::new().region(Region::new(queue.region.clone())));
+        self.in_time(OPERATION, async { sending.send().await.map(drop).map_err(unavailable(OPERATION)) })
+            .await
     }
 }
 

@@ -64,9 +64,9 @@ impl ReceiptQueue for Invocation<'_> {
             .message(self.setting(OPERATION, RECEIPTS_QUEUE_URL)?, message.to_body(), correlation_id)
             .delay_seconds(seconds(delay_s))
             .message_attributes(VERSION_ATTRIBUTE, attribute(MESSAGE_VERSION))
-            .set_message_system_attributes(self.trace.map(trace_attribute))
-            .send();
-        self.in_time(OPERATION, async { sending.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .set_message_system_attributes(self.trace.map(trace_attribute));
+        self.in_time(OPERATION, async { sending.send().await.map(drop).map_err(unavailable(OPERATION)) })
+            .await
     }
 
     /// A handle whose message is gone, or is no longer ours, leaves nothing to do.
@@ -89,10 +89,9 @@ impl ReceiptQueue for Invocation<'_> {
             .change_message_visibility()
             .queue_url(self.setting(OPERATION, queue_url)?)
             .receipt_handle(receipt_handle)
-            .visibility_timeout(seconds(after_s))
-            .send();
+            .visibility_timeout(seconds(after_s));
         self.in_time(OPERATION, async {
-            match change.await {
+            match change.send().await {
                 Ok(_) => Ok(()),
                 Err(error) if error.as_service_error().is_some_and(is_gone) => Ok(()),
                 Err(error) => Err(unavailable(OPERATION)(error)),

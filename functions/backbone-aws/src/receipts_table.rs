@@ -121,9 +121,8 @@ impl ReceiptStore for Invocation<'_> {
             .dynamodb()
             .put_item()
             .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
-            .set_item(Some(waiting_item(waiting)))
-            .send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .set_item(Some(waiting_item(waiting)));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     async fn stop_waiting(&self, receipt: &Receipt) -> Result<(), StoreError> {
@@ -146,9 +145,9 @@ impl ReceiptStore for Invocation<'_> {
                 .consistent_read(true)
                 .scan_index_forward(true)
                 .limit(i32::try_from(limit - items.len()).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(after)
-                .send();
-            let page = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+                .set_exclusive_start_key(after);
+            let page =
+                self.in_time(OPERATION, async { read.send().await.map_err(unavailable(OPERATION)) }).await?;
             items.extend(page.items.unwrap_or_default().iter().map(mailbox_item));
             after = page.last_evaluated_key;
             if after.is_none() || items.len() >= limit {
@@ -169,9 +168,9 @@ impl ReceiptStore for Invocation<'_> {
             .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
             .key(SENDER, text(key.sender.as_str()))
             .key(ITEM, text(key.request_id.to_string()))
-            .consistent_read(true)
-            .send();
-        let answer = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+            .consistent_read(true);
+        let answer =
+            self.in_time(OPERATION, async { read.send().await.map_err(unavailable(OPERATION)) }).await?;
         answer.item.map(|item| stored_receipt(Row { operation: OPERATION, item: &item })).transpose()
     }
 }
@@ -198,10 +197,9 @@ impl Invocation<'_> {
             .table_name(self.setting(operation, RECEIPTS_TABLE)?)
             .set_item(Some(item))
             .condition_expression(condition)
-            .set_expression_attribute_values(Some(values))
-            .send();
+            .set_expression_attribute_values(Some(values));
         self.in_time(operation, async {
-            let Err(error) = write.await else { return Ok(Recorded::Stored) };
+            let Err(error) = write.send().await else { return Ok(Recorded::Stored) };
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Recorded::Stale),
                 _ => Err(unavailable(operation)(error)),
@@ -221,9 +219,8 @@ impl Invocation<'_> {
             .delete_item()
             .table_name(self.setting(operation, RECEIPTS_TABLE)?)
             .key(SENDER, text(sender.as_str()))
-            .key(ITEM, text(item))
-            .send();
-        self.in_time(operation, async { write.await.map(drop).map_err(unavailable(operation)) }).await
+            .key(ITEM, text(item));
+        self.in_time(operation, async { write.send().await.map(drop).map_err(unavailable(operation)) }).await
     }
 }
 

@@ -55,9 +55,8 @@ impl TrustChanges for Invocation<'_> {
             .table_name(self.setting(OPERATION, TRUST_TABLE)?)
             .item(KEY, text(jti_key(jti)))
             .item(AGENT, text(agent.as_str()))
-            .item(REVOKED_AT, number(self.now_ms()))
-            .send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .item(REVOKED_AT, number(self.now_ms()));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     async fn revoked_tokens(&self, jtis: &[Id]) -> Result<HashSet<Id>, StoreError> {
@@ -88,9 +87,8 @@ impl TrustChanges for Invocation<'_> {
             .table_name(self.setting(OPERATION, TRUST_TABLE)?)
             .item(KEY, text(REGISTRY_KEYS))
             .item("body", text(body))
-            .item("fetchedAt", number(at_ms))
-            .send();
-        self.in_time(OPERATION, async { write.await.map(drop).map_err(unavailable(OPERATION)) }).await
+            .item("fetchedAt", number(at_ms));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 
     async fn keep_crl_snapshot(&self, snapshot: &CrlSnapshot) -> Result<(), StoreError> {

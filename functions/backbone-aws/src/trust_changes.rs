@@ -131,9 +131,9 @@ impl Invocation<'_> {
             .delete_item()
             .table_name(self.setting(OPERATION, TRUST_TABLE)?)
             .key(KEY, text(agent_key(agent)))
-            .return_values(ReturnValue::AllOld)
-            .send();
-        let answer = self.in_time(OPERATION, async { write.await.map_err(unavailable(OPERATION)) }).await?;
+            .return_values(ReturnValue::AllOld);
+        let answer =
+            self.in_time(OPERATION, async { write.send().await.map_err(unavailable(OPERATION)) }).await?;
         Ok(answer.attributes.is_some_and(|old| !old.is_empty()))
     }
 

@@ -101,9 +101,9 @@ impl TrustStore for Invocation<'_> {
             .get_item()
             .table_name(table)
             .key(KEY, text(agent_key(agent)))
-            .consistent_read(true)
-            .send();
-        let answer = self.in_time(OPERATION, async { read.await.map_err(unavailable(OPERATION)) }).await?;
+            .consistent_read(true);
+        let answer =
+            self.in_time(OPERATION, async { read.send().await.map_err(unavailable(OPERATION)) }).await?;
         Ok(answer.item.is_some())
     }
 
