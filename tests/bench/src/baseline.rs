@@ -5,7 +5,10 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::Result;
-use crate::figures::{Baseline, Figure, Kind};
+use crate::figures::{Baseline, Figure, Kind, growth, show};
+
+/// Two counts of the same programs differ by less.
+const MOVED_PERCENT: f64 = 1.0;
 
 /// Every processor has its own: the same sources are other instructions, and programs of other sizes.
 fn file() -> PathBuf {
@@ -26,6 +29,24 @@ pub(crate) fn write(figures: &[Figure]) -> Result<()> {
     let value = |figure: &Figure| (figure.kind == Kind::Counted).then(|| rounded(figure.value));
     let baseline: Baseline = judged.map(|figure| (figure.id.clone(), value(figure))).collect();
     Ok(std::fs::write(file(), serde_json::to_string_pretty(&baseline)? + "\n")?)
+}
+
+/// What was counted and is not what was agreed to, so that nobody records somebody else's growth unseen.
+pub(crate) fn moved(figures: &[Figure], before: &Baseline) -> Vec<String> {
+    let counted = figures.iter().filter(|figure| figure.kind == Kind::Counted);
+    let moves = counted.filter_map(|figure| {
+        let shown = |value| show(value, figure.unit);
+        let agreed = before.get(&figure.id).copied().flatten();
+        let change = agreed.map(|agreed| (agreed, growth(figure.value, agreed)));
+        match change {
+            None => Some(format!("{}: new, {}", figure.id, shown(figure.value))),
+            Some((_, percent)) if percent.abs() <= MOVED_PERCENT => None,
+            Some((agreed, percent)) => {
+                Some(format!("{}: {} → {} ({percent:+.1} %)", figure.id, shown(agreed), shown(figure.value)))
+            }
+        }
+    });
+    moves.collect()
 }
 
 /// Counts without their noise: a fraction stays only where it says something.
@@ -54,6 +75,17 @@ mod tests {
         assert_eq!(
             objections(&figures, &agreed(&["P1", "P2"])),
             ["P2: it has a baseline and was not measured"]
+        );
+    }
+
+    #[test]
+    fn what_moves_is_said_before_it_is_recorded() {
+        let figure = |id: &str, value| Figure::counted(id, "", value, Unit::Calls);
+        let figures = [figure("P1", 100.0), figure("P2", 102.0), figure("P3", 98.0), figure("P4", 1.0)];
+        let agreed = ["P1", "P2", "P3"].map(|id| (id.to_owned(), Some(100.0)));
+        assert_eq!(
+            moved(&figures, &agreed.into()),
+            ["P2: 100.00 → 102.00 (+2.0 %)", "P3: 100.00 → 98.00 (-2.0 %)", "P4: new, 1.00"]
         );
     }
 

@@ -91,32 +91,45 @@ impl Figure {
     /// What speaks against it, in words.
     pub(crate) fn objections(&self, baseline: &Baseline) -> Vec<String> {
         let mut objections = Vec::new();
+        let id = &self.id;
+        let agreed = baseline.get(id).copied();
         if self.kind == Kind::Read {
+            // Whoever stops judging a figure says so in the baseline.
+            objections.extend(agreed.map(|_| format!("{id}: it has a baseline and is for reading only")));
             return objections;
         }
         let shown = |value| show(value, self.unit);
-        if let Some(ceiling) = self.ceiling.filter(|ceiling| self.value > *ceiling) {
-            objections.push(format!(
-                "{}: {} is above its ceiling, {}",
-                self.id,
-                shown(self.value),
-                shown(ceiling)
-            ));
+        if !self.value.is_finite() {
+            objections.push(format!("{id}: {} is no number", self.value));
+        }
+        match self.ceiling {
+            Some(ceiling) if self.value > ceiling => {
+                objections.push(format!(
+                    "{id}: {} is above its ceiling, {}",
+                    shown(self.value),
+                    shown(ceiling)
+                ));
+            }
+            None if self.kind == Kind::Bounded => objections.push(format!("{id}: nothing bounds it")),
+            Some(_) | None => {}
         }
         let beside = |agreed, how| {
             let (value, change) = (shown(self.value), growth(self.value, agreed));
-            format!("{}: {value} is {change:+.1} % {how} its baseline, {}", self.id, shown(agreed))
+            format!("{id}: {value} is {change:+.1} % {how} its baseline, {}", shown(agreed))
         };
-        match (baseline.get(&self.id), self.kind) {
-            (None, _) => objections.push(format!("{}: there is no baseline for it", self.id)),
+        match (agreed, self.kind) {
+            (None, _) => objections.push(format!("{id}: there is no baseline for it")),
             (Some(Some(agreed)), Kind::Counted) if self.value > agreed * GROWTH_MAX => {
-                objections.push(beside(*agreed, "over"));
+                objections.push(beside(agreed, "over"));
             }
             (Some(Some(agreed)), Kind::Counted) if self.value < agreed * SHRINKING_MAX => {
-                objections.push(beside(*agreed, "against") + ": record what was gained");
+                objections.push(beside(agreed, "against") + ": record what was gained");
             }
             (Some(None), Kind::Counted) => {
-                objections.push(format!("{}: it is counted, and its baseline has no value", self.id));
+                objections.push(format!("{id}: it is counted, and its baseline has no value"));
+            }
+            (Some(Some(_)), Kind::Bounded) => {
+                objections.push(format!("{id}: it is only bounded, and its baseline has a value"));
             }
             (Some(_), _) => {}
         }
@@ -185,5 +198,26 @@ mod tests {
         assert_eq!(above.objections(&agreed).len(), 1);
         assert!(above.of_kind(Kind::Read).objections(&Baseline::new()).is_empty());
         assert_eq!(bounded.of_kind(Kind::Counted).objections(&agreed).len(), 1);
+    }
+
+    #[test]
+    fn no_figure_stops_being_judged_unseen() {
+        let agreed = |value| Baseline::from([("P".to_owned(), value)]);
+        let figure = Figure::counted("P", "", 1.0, Unit::Calls).within(2.0);
+        let objections = |kind, value| figure.clone().of_kind(kind).objections(&agreed(value));
+        assert_eq!(objections(Kind::Read, Some(1.0)).len(), 1);
+        assert_eq!(objections(Kind::Read, None).len(), 1);
+        assert_eq!(objections(Kind::Bounded, Some(1.0)).len(), 1);
+        let unbounded = Figure { ceiling: None, ..figure.of_kind(Kind::Bounded) };
+        assert_eq!(unbounded.objections(&agreed(None)).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_within_anything() {
+        for value in [f64::NAN, f64::INFINITY] {
+            let ratio = Figure::counted("P", "", value, Unit::Ratio).within(1.0).of_kind(Kind::Bounded);
+            let objections = ratio.objections(&Baseline::from([("P".to_owned(), None)]));
+            assert!(objections.iter().any(|objection| objection.contains("no number")), "{value}");
+        }
     }
 }

@@ -49,7 +49,7 @@ struct Arguments {
     /// Fail if a figure exceeds its ceiling, or its baseline by more than 5 %.
     #[arg(long)]
     gate: bool,
-    /// Make the counted figures the baseline.
+    /// Make the counted figures the baseline, and say what has moved.
     #[arg(long)]
     record: bool,
     /// Leave callgrind's profile of these events (receipt, refusal, consumer, handshake, heartbeat), and measure nothing.
@@ -89,6 +89,11 @@ async fn main() -> Result<ExitCode> {
     if arguments.record {
         baseline::write(&measured.figures)?;
         println!("\nthe baseline is recorded: commit it with the change that it is about");
+        let moved = baseline::moved(&measured.figures, &before);
+        if !moved.is_empty() {
+            println!("moved by more than 1 %, each for a reason that the commit should give:");
+            println!("  {}", moved.join("\n  "));
+        }
     }
     if arguments.gate {
         let objections = baseline::objections(&measured.figures, &before);
