@@ -40,6 +40,18 @@ pub(crate) enum Fault {
     Proof,
 }
 
+impl Fault {
+    /// How it is refused, by the contract.
+    pub(crate) const fn error_code(self) -> &'static str {
+        match self {
+            Self::NoToken => "PROXY_AUTH_MISSING_TOKEN",
+            Self::Timestamp => "PROXY_AUTH_INVALID_TIMESTAMP",
+            Self::AitSignature => "PROXY_AUTH_INVALID_AIT",
+            Self::Proof => "PROXY_AUTH_INVALID_PROOF",
+        }
+    }
+}
+
 impl Cast {
     /// So many agents of one registry, all with pairs and sessions.
     pub(crate) fn of(agents: usize) -> Result<Self> {
@@ -157,13 +169,13 @@ impl Cast {
         event.to_string()
     }
 
-    /// The opening, a heartbeat or the closing of a socket, as API Gateway names its route.
-    pub(crate) fn socket(&self, route: &str) -> String {
+    /// The opening, a heartbeat or the closing of the socket of the agent `index`, as API Gateway names its route.
+    pub(crate) fn socket(&self, index: usize, route: &str) -> String {
         let mut event = json_of(include_str!("../../events/connection-heartbeat.json"));
         let context = &mut event["requestContext"];
         context["routeKey"] = Value::from(route);
         context["connectedAt"] = Value::from(stamp::now_ms());
-        context["authorizer"]["agentDid"] = Value::from(self.agent(0).agent_did.clone());
+        context["authorizer"]["agentDid"] = Value::from(self.agent(index).agent_did.clone());
         if route != "heartbeat" {
             event["body"] = Value::Null;
         }

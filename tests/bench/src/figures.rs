@@ -73,6 +73,19 @@ impl Figure {
         Self { kind, ..self }
     }
 
+    /// Instructions, where they were counted.
+    pub(crate) fn instructions(
+        id: impl Into<String>,
+        what: &'static str,
+        value: Option<f64>,
+    ) -> Option<Self> {
+        value.map(|value| Self::counted(id, what, value, Unit::Instructions))
+    }
+
+    pub(crate) fn calls(id: impl Into<String>, what: &'static str, value: f64) -> Self {
+        Self::counted(id, what, value, Unit::Calls)
+    }
+
     /// With what it must not exceed.
     pub(crate) fn within(self, ceiling: f64) -> Self {
         Self { ceiling: Some(ceiling), ..self }
@@ -147,6 +160,7 @@ pub(crate) fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Instructions => format!("{:.1} k", value / 1e3),
         Unit::Calls => format!("{value:.2}"),
+        Unit::Bytes if value < 100e3 => format!("{value:.0} B"),
         Unit::Bytes => format!("{:.3} MB", value / 1e6),
         Unit::Kilobytes => format!("{value:.0} kB"),
         Unit::Milliseconds => format!("{value:.2} ms"),

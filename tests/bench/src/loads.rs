@@ -19,29 +19,34 @@ const PROFILED_EVENTS: usize = 200;
 
 /// The ordinary events of each function.
 pub(crate) struct Loads<'a> {
-    post: Box<dyn Fn(usize) -> String + 'a>,
-    batch: Box<dyn Fn(usize) -> String + 'a>,
-    handshake: Box<dyn Fn(usize) -> String + 'a>,
-    connect: Box<dyn Fn(usize) -> String + 'a>,
-    heartbeat: Box<dyn Fn(usize) -> String + 'a>,
-    closing: Box<dyn Fn(usize) -> String + 'a>,
-    look_up: Box<dyn Fn(usize) -> String + 'a>,
-    opened: Box<dyn Fn(usize) -> String + 'a>,
-    revocation: Box<dyn Fn(usize) -> String + 'a>,
+    post: Event<'a>,
+    batch: Event<'a>,
+    one_by_one: Event<'a>,
+    handshake: Event<'a>,
+    connect: Event<'a>,
+    heartbeat: Event<'a>,
+    closing: Event<'a>,
+    look_up: Event<'a>,
+    opened: Event<'a>,
+    revocation: Event<'a>,
 }
 
+type Event<'a> = Box<dyn Fn(usize) -> String + 'a>;
+
 impl<'a> Loads<'a> {
-    pub(crate) fn new(cast: &'a Cast) -> Self {
+    /// Events of so many agents in turn.
+    pub(crate) fn new(cast: &'a Cast, agents: usize) -> Self {
         Self {
-            post: Box::new(|_| cast.post(0)),
-            batch: Box::new(|_| cast.batch(BATCH, 0, SENDERS)),
-            handshake: Box::new(|_| cast.handshake(0)),
-            connect: Box::new(|_| cast.socket("$connect")),
-            heartbeat: Box::new(|_| cast.socket("heartbeat")),
-            closing: Box::new(|_| cast.socket("$disconnect")),
-            look_up: Box::new(|_| cast.look_up(0)),
-            opened: Box::new(|_| cast.opened(0)),
-            revocation: Box::new(|_| cast.revocation(0)),
+            post: Box::new(move |number| cast.post(number % agents)),
+            batch: Box::new(move |number| cast.batch(BATCH, number * BATCH % agents, SENDERS)),
+            one_by_one: Box::new(move |number| cast.batch(1, number % agents, 1)),
+            handshake: Box::new(move |number| cast.handshake(number % agents)),
+            connect: Box::new(move |number| cast.socket(number % agents, "$connect")),
+            heartbeat: Box::new(move |number| cast.socket(number % agents, "heartbeat")),
+            closing: Box::new(move |number| cast.socket(number % agents, "$disconnect")),
+            look_up: Box::new(move |number| cast.look_up(number % agents)),
+            opened: Box::new(move |number| cast.opened(number % agents)),
+            revocation: Box::new(move |number| cast.revocation(number % agents)),
         }
     }
 
@@ -53,18 +58,24 @@ impl<'a> Loads<'a> {
         Load::new("consumer", &self.batch, Expected::Batch)
     }
 
+    /// A batch of one message, which is what a stack with little to do has.
+    pub(crate) fn lone_message(&self) -> Load<'_> {
+        Load::new("consumer", &self.one_by_one, Expected::Batch)
+    }
+
     /// A batch for senders who are away, and for whom `held` receipts wait already.
     pub(crate) fn keeping(&self, held: usize) -> Load<'_> {
-        self.consumer().in_scene(Scene { away: true, held })
+        self.consumer().in_scene(Scene { away: true, held, ..Scene::default() })
     }
 
     /// The first look into a mailbox with [`DRAINED`] receipts, after its agent's connect.
     pub(crate) fn draining(&self) -> Load<'_> {
-        Load::new("consumer", &self.opened, Expected::Batch).in_scene(Scene { away: false, held: DRAINED })
+        let load = Load::new("consumer", &self.opened, Expected::Batch);
+        load.in_scene(Scene { held: DRAINED, ..Scene::default() })
     }
 
     pub(crate) fn look_up(&self) -> Load<'_> {
-        Load::new("receipt", &self.look_up, Expected::Status(404))
+        Load::new("receipt", &self.look_up, Expected::NotFound)
     }
 
     /// The event by which an agent is revoked that has a socket.
@@ -92,17 +103,17 @@ impl<'a> Loads<'a> {
 /// Leaves the profile of a process that handles events of one kind.
 pub(crate) async fn profile(workshop: &Workshop, events: &str) -> Result<PathBuf> {
     let cast = Cast::of(SENDERS + 1)?;
-    let loads = Loads::new(&cast);
+    let loads = Loads::new(&cast, 1);
     let refused = |_| cast.post_with(Fault::NoToken);
     let load = match events {
         "receipt" => loads.receipt(),
-        "refusal" => Load::new("receipt", &refused, Expected::Status(401)),
+        "refusal" => Load::new("receipt", &refused, Expected::Refused(Fault::NoToken.error_code())),
         "consumer" => loads.consumer(),
         "handshake" => loads.handshake(),
         "heartbeat" => loads.heartbeat(),
         other => return Err(format!("there are no events called {other}").into()),
     };
-    let aws = Aws::start(load.scene, &cast.keys).await?;
+    let aws = Aws::start(load.scene, &cast.keys, &workshop.scratch).await?;
     whole_process(workshop, &load, &aws, PROFILED_EVENTS).await?;
     Ok(workshop.scratch.join(PROFILE))
 }

@@ -60,14 +60,35 @@ struct Arguments {
     scale: bool,
 }
 
+impl Arguments {
+    /// Whether it makes no sense without instructions.
+    const fn needs_counts(&self) -> bool {
+        self.gate || self.record || self.scale || self.profile.is_some()
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let valgrind =
-        callgrind::version().ok_or("valgrind is missing: its callgrind counts the instructions")?;
-    println!("instructions by callgrind of {valgrind}");
+    let valgrind = callgrind::version();
+    match &valgrind {
+        Some(valgrind) => println!("instructions by callgrind of {valgrind}"),
+        None if arguments.needs_counts() => {
+            return Err("valgrind is missing: its callgrind counts the instructions".into());
+        }
+        None => println!("valgrind is missing: instructions are not counted"),
+    }
+    let before = baseline::read()?;
+    if arguments.gate && before.is_empty() {
+        return Err(format!(
+            "there is no baseline for {}: record one on a commit that is as it should be, with --record",
+            std::env::consts::ARCH
+        )
+        .into());
+    }
     std::fs::create_dir_all(&arguments.scratch)?;
-    let workshop = Workshop { programs: arguments.programs, scratch: arguments.scratch };
+    let workshop =
+        Workshop { programs: arguments.programs, scratch: arguments.scratch, counts: valgrind.is_some() };
     if let Some(events) = &arguments.profile {
         let profile = loads::profile(&workshop, events).await?;
         println!("callgrind_annotate {}", profile.display());
@@ -83,7 +104,6 @@ async fn main() -> Result<ExitCode> {
     if std::env::var_os(STACK_VARIABLE).is_some() {
         measured.figures.extend(lone_receipt::figures().await?);
     }
-    let before = baseline::read()?;
     print!("{}", report::text(&measured, &before));
     std::fs::write(&arguments.json, report::json(&measured)?)?;
     if arguments.record {

@@ -43,9 +43,9 @@ struct Assumed {
 }
 
 /// One invocation of one function, as the bill sees it.
-pub(crate) struct Billed<'a> {
-    pub(crate) per_event: &'a PerEvent,
-    /// Measured, on one processor of this machine.
+pub(crate) struct Billed {
+    pub(crate) per_event: PerEvent,
+    /// Measured, on one whole processor of this machine.
     pub(crate) processor: Duration,
 }
 
@@ -62,12 +62,7 @@ impl Prices {
     }
 
     /// A million receipts: each posted, queued, and pushed in a batch of `batch`.
-    pub(crate) fn million_receipts(
-        &self,
-        receipt: &Billed<'_>,
-        consumer: &Billed<'_>,
-        batch: f64,
-    ) -> Vec<Position> {
+    pub(crate) fn million_receipts(&self, receipt: &Billed, consumer: &Billed, batch: f64) -> Vec<Position> {
         let prices = &self.per_million;
         let share = 1.0 / batch;
         // Trust and nonce are asked for at the same time, then the message is sent; now and then a count is reported.
@@ -83,12 +78,12 @@ impl Prices {
                 what: "SQS: send, and a share of receive and delete",
                 dollars: (receipt.per_event.calls_of("SendMessage") + 2.0 * share) * prices.sqs_requests,
             },
-            Position { what: "DynamoDB for receipt", dollars: self.units(receipt.per_event) },
+            Position { what: "DynamoDB for receipt", dollars: self.units(&receipt.per_event) },
             Position {
                 what: "consumer: a share of one invocation",
                 dollars: self.invocation(consumer, consumer_ms) * share,
             },
-            Position { what: "DynamoDB for consumer", dollars: self.units(consumer.per_event) * share },
+            Position { what: "DynamoDB for consumer", dollars: self.units(&consumer.per_event) * share },
             Position {
                 what: "WebSocket API: one frame",
                 dollars: consumer.per_event.calls_of("PostToConnection") * share * prices.web_socket_messages,
@@ -96,23 +91,29 @@ impl Prices {
         ]
     }
 
-    /// A connection that receives nothing for a month, with its heartbeats and its reconnects.
+    /// A connection that receives nothing for a month, with its heartbeats and its handshakes. The end of each socket, and
+    /// the message and the reads by which each handshake looks into an empty mailbox, are less than $0.001 and left out.
     pub(crate) fn idle_connection(
         &self,
-        heartbeat: &Billed<'_>,
-        authorizer: &Billed<'_>,
-        connect: &Billed<'_>,
+        heartbeat: &Billed,
+        authorizer: &Billed,
+        connect: &Billed,
     ) -> Vec<Position> {
         let prices = &self.per_million;
         let assumed = &self.assumed;
         let heartbeats = assumed.hours_of_a_month * 3_600.0 / assumed.heartbeat_every_seconds / MILLION;
         let connects = assumed.hours_of_a_month / assumed.hours_of_a_connection / MILLION;
         let minutes = assumed.hours_of_a_month * 60.0 / MILLION;
-        let handshake_ms = 2.0 * assumed.dynamo_db_ms + assumed.sqs_ms;
-        let handshake = [authorizer, connect]
-            .map(|billed| self.invocation(billed, handshake_ms) + self.units(billed.per_event))
+        // The authorizer asks as receipt does; `$connect` makes one call after the other.
+        let made = |name| connect.per_event.calls_of(name);
+        let authorizer_ms = assumed.dynamo_db_ms * (1.0 + authorizer.per_event.calls_of("UpdateItem"));
+        let connect_ms = assumed.dynamo_db_ms * (made("GetItem") + made("UpdateItem"))
+            + assumed.sqs_ms * made("SendMessage")
+            + assumed.connections_ms * made("DeleteConnection");
+        let handshake: f64 = [(authorizer, authorizer_ms), (connect, connect_ms)]
             .iter()
-            .sum::<f64>();
+            .map(|(billed, ms)| self.invocation(billed, *ms) + self.units(&billed.per_event))
+            .sum();
         vec![
             Position { what: "connection minutes", dollars: minutes * prices.web_socket_connection_minutes },
             Position {
@@ -128,7 +129,7 @@ impl Prices {
     }
 
     /// A million invocations that wait for `waiting_ms` each. Lambda bills by the millisecond, begun ones in full.
-    fn invocation(&self, billed: &Billed<'_>, waiting_ms: f64) -> f64 {
+    fn invocation(&self, billed: &Billed, waiting_ms: f64) -> f64 {
         let ms = (waiting_ms + billed.processor.as_secs_f64() * 1e3).ceil();
         let gb_seconds = ms / 1e3 * self.function_memory_gb;
         self.per_million.lambda_requests + gb_seconds * self.lambda_arm64_gb_second * MILLION
@@ -153,13 +154,15 @@ mod tests {
     #[test]
     fn begun_milliseconds_are_billed_in_full() {
         let prices = Prices::read().unwrap();
-        let event = PerEvent {
-            instructions: 0.0,
-            sha256: 0.0,
-            calls: std::collections::BTreeMap::new(),
-            events: 1.0,
+        let billed = |micros| Billed {
+            per_event: PerEvent {
+                instructions: None,
+                sha256: None,
+                calls: std::collections::BTreeMap::new(),
+                events: 1.0,
+            },
+            processor: Duration::from_micros(micros),
         };
-        let billed = |micros| Billed { per_event: &event, processor: Duration::from_micros(micros) };
         let per_ms = 0.25e-3 * 0.000_013_333_4 * MILLION;
         for (micros, ms) in [(0, 5.0), (1, 6.0), (1_000, 6.0), (1_001, 7.0)] {
             let dollars = prices.invocation(&billed(micros), 5.0);

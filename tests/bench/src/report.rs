@@ -17,7 +17,7 @@ pub(crate) fn text(measured: &Measured, baseline: &Baseline) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{id:<20} {what:<46} {value:>11} {ceiling:>10} {stretch:>10} {hello:>8} {change:>9}"
+            "{id:<25} {what:<48} {value:>11} {ceiling:>10} {stretch:>10} {hello:>8} {change:>9}"
         );
     };
     line(["figure", "", "", "ceiling", "stretch", "x hello", "baseline"]);

@@ -48,7 +48,11 @@ pub(crate) async fn run(workshop: &Workshop) -> Result<Vec<Series>> {
     let mut waiting = Vec::new();
     for held in [0, 100, 10_000, 100_000] {
         let event = |_| cast.batch(BATCH, 0, 1);
-        let load = Load::new("consumer", &event, Expected::Batch).in_scene(Scene { away: true, held });
+        let load = Load::new("consumer", &event, Expected::Batch).in_scene(Scene {
+            away: true,
+            held,
+            ..Scene::default()
+        });
         waiting.push(point(workshop, &cast, &load, held, BATCH).await?);
     }
     Ok(vec![
@@ -70,7 +74,7 @@ async fn point(
     let receipts = number(receipts_per_event.try_into()?);
     Ok(Point {
         how_many,
-        instructions: measured.instructions / receipts,
+        instructions: measured.instructions.ok_or("nothing was counted")? / receipts,
         aws_calls: measured.aws_calls() / receipts,
         bytes_sent: measured.sum(|calls| calls.bytes_sent) / receipts,
     })
