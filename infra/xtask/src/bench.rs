@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
 use crate::ministack::Iam;
@@ -19,6 +20,7 @@ const HELLO: &str = "hello";
 /// Builds all functions and hands `arguments` to the bench: `--gate`, `--record`, `--scale`, `--profile <events>`.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let host = Host::detect()?;
+    check_valgrind(arguments)?;
     let run = RunDirectory::create("bench")?;
     let functions = functions()?;
     steps::run("build the functions as they are released", || {
@@ -54,6 +56,32 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     })
 }
 
+/// Says what is missing before five programs are linked. Sizes, memory, calls, times and the price need no valgrind.
+fn check_valgrind(arguments: &[String]) -> Result<(), Failure> {
+    let mut version = Command::new("valgrind");
+    if version.arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    match needs_counts(arguments) {
+        Some(argument) => {
+            Err(Failure::new(format!("{argument} needs valgrind, which counts the instructions"))
+                .with_remedy(
+                    "install valgrind; without it `cargo xtask bench` shows everything but instructions",
+                ))
+        }
+        None => {
+            println!("      valgrind is missing: instructions are not counted");
+            Ok(())
+        }
+    }
+}
+
+/// The argument that makes no sense without instructions.
+fn needs_counts(arguments: &[String]) -> Option<&str> {
+    let needs = |argument: &&str| ["--gate", "--record", "--scale", "--profile"].contains(argument);
+    arguments.iter().map(String::as_str).find(needs)
+}
+
 /// The gate judges what is counted, and leaves out the one figure that takes a stack: the time of a lone receipt (P12).
 fn wants_a_stack(arguments: &[String]) -> bool {
     !arguments.iter().any(|argument| ["--gate", "--scale", "--profile"].contains(&argument.as_str()))
@@ -86,6 +114,13 @@ fn functions() -> Result<Vec<String>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_only_looks_needs_no_valgrind() {
+        assert_eq!(needs_counts(&[]), None);
+        let arguments = ["--profile", "receipt"].map(str::to_owned);
+        assert_eq!(needs_counts(&arguments), Some("--profile"));
+    }
 
     #[test]
     fn functions_are_programs_and_libraries_are_not() {

@@ -38,7 +38,7 @@ Usage: cargo xtask <command>
   test      format, lints, template, then every test on the stack with IAM enforced
             --long  the endurance tests with 10,000 receipts, 100 kills and 100,000 held (many minutes)
   simulate  --from S --seeds N: the receipt path in virtual time; one seed is shown with its trace if it fails
-  bench     what the functions cost, as they are released, and a lone receipt on the stack; needs valgrind
+  bench     what the functions cost, as they are released, and a lone receipt on the stack; valgrind counts instructions
             --gate      fail above a ceiling, or 5 % above the recorded figures; without the stack
             --record    make these the recorded figures
             --scale     what a receipt costs, however many there are; draws docs/scale.svg
