@@ -1,5 +1,7 @@
-//! Agents to test with, and what is left of messages that nobody understands.
+//! What many tests need: agents and their rows, dead letters, lines of logs, the end of all work on a queue, and a way to
+//! give back what was taken.
 
+mod handled;
 mod mailbox_rows;
 mod told;
 
@@ -10,13 +12,14 @@ use acceptance::admin_api::AdminApi;
 use acceptance::connector::{Connector, Receipt, ReceivedReceipt, Session, SignedRequest, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::registry_client::RegistryClient;
-use acceptance::stack::{QueueMessage, Stack};
+use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::Message;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
+pub(crate) use self::handled::{events_handled, receipts_handled};
 pub(crate) use self::mailbox_rows::MailboxRows;
 pub(crate) use self::told::Told;
 
@@ -137,27 +140,6 @@ pub(crate) async fn logged(
         own.find(|line| fits(line)).ok_or_else(|| format!("{} other lines", lines.len()))
     })
     .await
-}
-
-/// So long an event is put back at most; one that is in hand is hidden for much longer.
-const PUT_BACK_S_MAX: u64 = 300;
-
-/// Waits until every event about an agent has been handled, at least once: those that end a session come back 30 s later.
-pub(crate) async fn events_handled(stack: &Stack, agent_did: &str) {
-    let (_, ulid) = agent_did.rsplit_once(':').unwrap();
-    eventually("the events handled", async || {
-        let messages = stack.messages(&stack.outputs.events_queue_url).await;
-        let messages = messages.map_err(|problem| problem.to_string())?;
-        let is_put_back = |message: &QueueMessage| {
-            message.receives > 0 && message.visible_at_s <= stamp::now_s() + PUT_BACK_S_MAX
-        };
-        let mut own = messages.iter().filter(|message| message.body.contains(ulid));
-        match own.find(|message| !is_put_back(message)) {
-            None => Ok(()),
-            Some(message) => Err(format!("{message:?}")),
-        }
-    })
-    .await;
 }
 
 /// Whether what a line of a log says contains these words.

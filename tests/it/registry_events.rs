@@ -8,7 +8,7 @@ use acceptance::stack::Stack;
 use acceptance::stamp;
 use serde_json::{Value, json};
 
-use crate::fixture::{Duo, dead_letter, events_handled, text};
+use crate::fixture::{Duo, dead_letter, events_handled, receipts_handled, text};
 
 async fn post_as_service(stack: &Stack, body: String) -> HttpAnswer {
     let service = &stack.internal_service;
@@ -35,7 +35,7 @@ async fn a_pair_that_was_accepted_may_send_receipts_and_its_initiator_is_told() 
     assert_eq!(duo.recipient.post_receipt(&receipt).await.unwrap().status, 202);
     session.frame(PATIENCE, |arrival| arrival.text.contains(&receipt.request_id)).await.unwrap();
     events_handled(&duo.stack, duo.sender.did()).await;
-    duo.stack.receipts_queue().drained().await.unwrap();
+    receipts_handled(&duo.stack, duo.sender.did()).await;
     let shown = duo.stack.operator(&["trust", "show", duo.sender.did()]).await.unwrap();
     assert!(shown.contains("pairs    1"), "counted once: {shown}");
     session.answers(PATIENCE).await.unwrap();

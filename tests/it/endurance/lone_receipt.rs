@@ -7,7 +7,7 @@ use acceptance::eventually::PATIENCE;
 use acceptance::load::{self, Ledger};
 
 use super::{arrivals, percentile, print_figures};
-use crate::fixture::Duo;
+use crate::fixture::{Duo, receipts_handled};
 
 const RECEIPTS: usize = 50;
 
@@ -24,6 +24,9 @@ async fn one_receipt_after_the_other_arrives() {
         assert_eq!(answer.status, 202, "{}", answer.body);
         arrivals(&session, before + 1).await;
     }
+    // What would come a second time has come then.
+    receipts_handled(&duo.stack, duo.sender.did()).await;
+    session.answers(PATIENCE).await.unwrap();
     let received = session.receipts();
     let mut delays: Vec<_> = received
         .iter()
