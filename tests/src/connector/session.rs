@@ -193,18 +193,30 @@ impl Session {
     ///
     /// [`Missing`] after `limit`, or once the session has ended without one.
     pub async fn acknowledged_heartbeat(&self, limit: Duration) -> Result<Heartbeat, Missing> {
-        self.acknowledged_heartbeats(1, limit).await
+        self.wait_for_heartbeat(limit, |_| true).await
     }
 
-    /// The heartbeat with which `count` are acknowledged.
+    /// The first acknowledged heartbeat of those that were sent at `begin` or later.
     ///
     /// # Errors
     ///
-    /// [`Missing`] after `limit`, or once the session has ended with fewer.
-    pub async fn acknowledged_heartbeats(&self, count: usize, limit: Duration) -> Result<Heartbeat, Missing> {
-        let last = count.saturating_sub(1);
+    /// [`Missing`] after `limit`, or once the session has ended without one.
+    pub async fn acknowledged_heartbeat_since(
+        &self,
+        begin: Instant,
+        limit: Duration,
+    ) -> Result<Heartbeat, Missing> {
+        self.wait_for_heartbeat(limit, |heartbeat| heartbeat.sent >= begin).await
+    }
+
+    async fn wait_for_heartbeat(
+        &self,
+        limit: Duration,
+        fits: impl Fn(&Heartbeat) -> bool,
+    ) -> Result<Heartbeat, Missing> {
         let find = |record: &Record| {
-            record.heartbeats.iter().filter(|sent| sent.acknowledged.is_some()).nth(last).cloned()
+            let mut heartbeats = record.heartbeats.iter();
+            heartbeats.find(|heartbeat| heartbeat.acknowledged.is_some() && fits(heartbeat)).cloned()
         };
         self.wait(limit, "acknowledged heartbeat", find).await
     }
