@@ -6,7 +6,7 @@ use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::stamp;
 use serde_json::{Value, json};
 
-use crate::fixture::Duo;
+use crate::fixture::{Duo, forged};
 
 async fn refused(duo: &Duo, request: Request, status: u16, code: &str) {
     let answer = duo.recipient.send(request).await.unwrap();
@@ -38,7 +38,13 @@ async fn requests_that_prove_nothing_are_refused() {
     refused(&duo, post().without_header("Authorization"), 401, "PROXY_AUTH_MISSING_TOKEN").await;
     refused(&duo, post().scheme("Bearer"), 401, "PROXY_AUTH_INVALID_SCHEME").await;
     refused(&duo, post().header("Authorization", "Claw x.y.z"), 401, "PROXY_AUTH_INVALID_AIT").await;
-    refused(&duo, post().header("Authorization", &forged(&duo)), 401, "PROXY_AUTH_INVALID_AIT").await;
+    refused(
+        &duo,
+        post().header("Authorization", &forged(duo.recipient.identity())),
+        401,
+        "PROXY_AUTH_INVALID_AIT",
+    )
+    .await;
     refused(&duo, post().timestamp("soon"), 401, "PROXY_AUTH_INVALID_TIMESTAMP").await;
     let old = (stamp::now_s() - 301).to_string();
     refused(&duo, post().timestamp(&old), 401, "PROXY_AUTH_TIMESTAMP_SKEW").await;
@@ -56,13 +62,6 @@ async fn requests_that_prove_nothing_are_refused() {
     let long_nonce = duo.recipient.send(post().nonce(&long)).await.unwrap();
     assert_eq!(long_nonce.status, 202, "a nonce of any length is remembered by its hash");
     still_works_after(&duo, 1).await;
-}
-
-/// A token with the header and the claims of a real one, signed by somebody else.
-fn forged(duo: &Duo) -> String {
-    let ait = &duo.recipient.identity().ait;
-    let (signed, _) = ait.rsplit_once('.').unwrap();
-    format!("Claw {signed}.{}", duo.recipient.identity().prove(signed))
 }
 
 async fn still_works_after(duo: &Duo, accepted: usize) {

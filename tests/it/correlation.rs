@@ -1,13 +1,12 @@
 //! One id goes with a receipt from its POST to its last push: in the answer, in every line, through queue and mailbox.
 
-use acceptance::admin_api::AdminApi;
 use acceptance::connector::{RECEIPTS_PATH, Receipt, Request, Status};
-use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::eventually::PATIENCE;
 use acceptance::registry_event::{self, of_session};
 use acceptance::stamp;
 use serde_json::Value;
 
-use crate::fixture::Duo;
+use crate::fixture::{self, Duo, log_of};
 
 /// Posts `receipt` under a new id, which is returned.
 async fn post(duo: &Duo, receipt: &Receipt) -> String {
@@ -18,20 +17,10 @@ async fn post(duo: &Duo, receipt: &Receipt) -> String {
     id
 }
 
-/// The lines of a function since `since_ms` that are objects: its own.
-async fn lines(duo: &Duo, function: &str, since_ms: u64) -> Vec<Value> {
-    let lines = AdminApi::of(&duo.stack).log_lines(function, since_ms).await.unwrap();
-    lines.iter().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect()
-}
-
 /// Waits for a line of `function` with `message` in which `field` is `value`, and returns its correlation id.
 async fn logged(duo: &Duo, function: &str, since_ms: u64, message: &str, field: &str, value: &str) -> String {
-    let line = eventually(message, async || {
-        let lines = lines(duo, function, since_ms).await;
-        let fits = |line: &&Value| line["message"] == message && line[field] == value;
-        lines.iter().find(fits).cloned().ok_or_else(|| format!("{} other lines", lines.len()))
-    })
-    .await;
+    let fits = |line: &Value| line["message"] == message && line[field] == value;
+    let line = fixture::logged(&duo.stack, function, since_ms, message, fits).await;
     line["correlation.id"].as_str().unwrap_or_else(|| panic!("no correlation id: {line}")).to_owned()
 }
 
@@ -49,7 +38,8 @@ async fn a_receipt_is_followed_from_its_post_to_its_push() {
     let offered = "offered a frame to API Gateway";
     assert_eq!(logged(&duo, pushed, since_ms, offered, "receipt.id", about).await, id);
     for function in [posted, pushed] {
-        for line in lines(&duo, function, since_ms).await.iter().filter(|line| line["receipt.id"] == about) {
+        let lines = log_of(&duo.stack, function, since_ms).await.unwrap();
+        for line in lines.iter().filter(|line| line["receipt.id"] == about) {
             assert_eq!(line["correlation.id"], id.as_str(), "{line}");
         }
     }
@@ -77,12 +67,10 @@ async fn a_refusal_and_a_socket_are_found_by_their_ids() {
     let request = Request::post(RECEIPTS_PATH, "{").header("x-request-id", &id);
     let answer = duo.recipient.send(request).await.unwrap();
     assert_eq!(answer.json["error"]["requestId"], id.as_str());
-    let refused = eventually("the refusal's line", async || {
-        let lines = lines(&duo, &duo.stack.outputs.receipt_function, since_ms).await;
-        let fits = |line: &&Value| line["correlation.id"] == id.as_str() && line["level"] == "WARN";
-        lines.iter().find(fits).cloned().ok_or_else(|| format!("{} other lines", lines.len()))
-    });
-    assert_eq!(refused.await["error.code"], "PROXY_RELAY_RECEIPT_INVALID_INPUT");
+    let function = &duo.stack.outputs.receipt_function;
+    let fits = |line: &Value| line["correlation.id"] == id.as_str() && line["level"] == "WARN";
+    let refused = fixture::logged(&duo.stack, function, since_ms, "the refusal's line", fits).await;
+    assert_eq!(refused["error.code"], "PROXY_RELAY_RECEIPT_INVALID_INPUT");
 
     let _session = duo.sender.connect().await.unwrap();
     let authorizer = &duo.stack.outputs.authorizer_function;

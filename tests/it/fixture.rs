@@ -8,8 +8,8 @@ mod told;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
-use acceptance::admin_api::AdminApi;
-use acceptance::connector::{Connector, Receipt, ReceivedReceipt, Session, SignedRequest, Status};
+use acceptance::admin_api::{AdminApi, AdminError};
+use acceptance::connector::{Connector, Identity, Receipt, ReceivedReceipt, Session, SignedRequest, Status};
 use acceptance::eventually::{PATIENCE, eventually};
 use acceptance::registry_client::RegistryClient;
 use acceptance::stack::Stack;
@@ -109,6 +109,12 @@ pub(crate) fn text(letter: &Message, name: &str) -> String {
     letter.message_attributes().unwrap()[name].string_value().unwrap().to_owned()
 }
 
+/// The `Authorization` header of a token with the header and the claims of a real one, signed by somebody else: its agent.
+pub(crate) fn forged(identity: &Identity) -> String {
+    let (signed, _) = identity.ait.rsplit_once('.').unwrap();
+    format!("Claw {signed}.{}", identity.prove(signed))
+}
+
 /// A request as API Gateway hands it to a function.
 pub(crate) fn http_event(request: &SignedRequest) -> Value {
     let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
@@ -124,7 +130,13 @@ pub(crate) fn header_object(request: &SignedRequest) -> Value {
     request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect()
 }
 
-/// Waits for a line of a function's log since `since_ms` that `fits`; lines that are no objects are not its own.
+/// A function's own lines since `since_ms`, which are objects.
+pub(crate) async fn log_of(stack: &Stack, function: &str, since_ms: u64) -> Result<Vec<Value>, AdminError> {
+    let lines = AdminApi::of(stack).log_lines(function, since_ms).await?;
+    Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect())
+}
+
+/// Waits for a line of a function's log since `since_ms` that `fits`.
 pub(crate) async fn logged(
     stack: &Stack,
     function: &str,
@@ -132,12 +144,27 @@ pub(crate) async fn logged(
     what: &str,
     fits: impl Fn(&Value) -> bool,
 ) -> Value {
-    let api = AdminApi::of(stack);
+    logged_times(1, stack, function, since_ms, what, fits).await.remove(0)
+}
+
+/// Waits until at least so many lines are there that `fits`, and returns those.
+pub(crate) async fn logged_times(
+    times: usize,
+    stack: &Stack,
+    function: &str,
+    since_ms: u64,
+    what: &str,
+    fits: impl Fn(&Value) -> bool,
+) -> Vec<Value> {
     eventually(what, async || {
-        let lines = api.log_lines(function, since_ms).await.map_err(|problem| problem.to_string())?;
-        let mut own =
-            lines.iter().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object);
-        own.find(|line| fits(line)).ok_or_else(|| format!("{} other lines", lines.len()))
+        let lines = log_of(stack, function, since_ms).await.map_err(|problem| problem.to_string())?;
+        let all = lines.len();
+        let fitting: Vec<_> = lines.into_iter().filter(&fits).collect();
+        if fitting.len() >= times {
+            Ok(fitting)
+        } else {
+            Err(format!("{} of {times}, and {} other lines", fitting.len(), all - fitting.len()))
+        }
     })
     .await
 }

@@ -10,7 +10,7 @@ use acceptance::stack::Stack;
 use acceptance::stamp;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::fixture::{Duo, logged};
+use crate::fixture::{Duo, forged, logged_times};
 
 /// How a row is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,7 @@ impl Provoked {
 /// The rows that a request can be made to meet by changing it.
 fn spoiled(duo: &Duo) -> Vec<(&'static str, u16, &'static str, Spoil)> {
     let skewed = (stamp::now_s() - 301).to_string();
-    let forged = {
-        let (signed, _) = duo.recipient.identity().ait.rsplit_once('.').unwrap();
-        format!("Claw {signed}.{}", duo.recipient.identity().prove(signed))
-    };
+    let forged = forged(duo.recipient.identity());
     vec![
         ("2 no authorization", 401, "PROXY_AUTH_MISSING_TOKEN", without("Authorization")),
         ("3 another scheme", 401, "PROXY_AUTH_INVALID_SCHEME", Box::new(|request| request.scheme("claw"))),
@@ -223,10 +220,15 @@ async fn a_good_request_is_refused_in_the_states_that_the_table_names() {
 }
 
 /// Waits until the authorizer has logged that it has refused a handshake for this: the front door answers 401 when it
-/// crashes, too.
+/// crashes, too. Whose it was no line says, so those who ask take turns (`.config/nextest.toml`).
 pub(crate) async fn handshake_refused(stack: &Stack, since_ms: u64, code: &str) {
+    handshakes_refused(1, stack, since_ms, code).await;
+}
+
+/// The same of so many handshakes.
+pub(crate) async fn handshakes_refused(count: usize, stack: &Stack, since_ms: u64, code: &str) {
     let authorizer = &stack.outputs.authorizer_function;
-    logged(stack, authorizer, since_ms, code, |line| line["error.code"] == code).await;
+    logged_times(count, stack, authorizer, since_ms, code, |line| line["error.code"] == code).await;
 }
 
 /// Writes what the revocation list becomes in the trust table: the sender's token is revoked, the agent is not.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use acceptance::admin_api::{AdminApi, Invoked};
 use acceptance::connector::{Connector, End, Receipt, Session, Status};
-use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::eventually::PATIENCE;
 use acceptance::registry_client::RegistryClient;
 use acceptance::registry_event::{of_session, revoked};
 use acceptance::stack::Stack;
@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::fixture::{Duo, MailboxRows, events_handled};
+use crate::negatives::handshakes_refused;
 
 /// So many requests at once that several instances of a function work on them.
 const AT_ONCE: usize = 12;
@@ -67,14 +68,7 @@ async fn every_door_is_shut(duo: &Duo) {
     for handshake in handshakes {
         assert_eq!(handshake.err().and_then(|error| error.status()), Some(401));
     }
-    // The handshake's answer has no code: the authorizer's log does.
-    let api = AdminApi::of(&duo.stack);
-    eventually("a handshake refused for the revocation", async || {
-        let lines = api.log_lines(&duo.stack.outputs.authorizer_function, since_ms).await.unwrap();
-        let refused = lines.iter().filter(|line| line.contains("PROXY_AUTH_REVOKED")).count();
-        (refused >= AT_ONCE).then_some(()).ok_or_else(|| format!("{refused} such lines"))
-    })
-    .await;
+    handshakes_refused(AT_ONCE, &duo.stack, since_ms, "PROXY_AUTH_REVOKED").await;
 }
 
 #[tokio::test]
