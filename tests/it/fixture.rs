@@ -174,7 +174,8 @@ pub(crate) fn says(line: &Value, words: &str) -> bool {
     line["message"].as_str().is_some_and(|message| message.contains(words))
 }
 
-/// Does `work`, and `undo` after it whatever `work` has come to: what all tests share is given back.
+/// Does `work`, and `undo` after it whatever `work` has come to: what all tests share is given back. If both panic, it is
+/// `work` that says why.
 pub(crate) fn and_give_back<T>(
     work: impl Future<Output = T>,
     undo: impl Future<Output = ()>,
@@ -182,10 +183,23 @@ pub(crate) fn and_give_back<T>(
     // Boxed, as it is large.
     let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
     async {
-        let outcome = work.await;
-        undo.await;
-        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        let (done, undone) = (work.await, AssertUnwindSafe(undo).catch_unwind().await);
+        let value = done.unwrap_or_else(|panic| resume_unwind(panic));
+        undone.unwrap_or_else(|panic| resume_unwind(panic));
+        value
     }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the work has failed")]
+async fn of_two_failures_the_first_is_told() {
+    and_give_back(async { panic!("the work has failed") }, async { panic!("and so has the undoing") }).await
+}
+
+#[tokio::test]
+#[should_panic(expected = "the undoing has failed")]
+async fn what_cannot_be_given_back_fails_too() {
+    and_give_back(async {}, async { panic!("the undoing has failed") }).await;
 }
 
 /// The socket that the agent's row names.

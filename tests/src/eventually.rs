@@ -98,6 +98,7 @@ mod tests {
     async fn progress_is_waited_for_and_standstill_is_not() {
         let limit = PAUSE / 2;
         assert_eq!(looks(5, limit, true).await, 6, "five that differ, and one that is as the one before");
-        assert_eq!(looks(5, limit, false).await, 2, "the limit is on the whole");
+        // One, if the machine was busy during the first.
+        assert!((1..=2).contains(&looks(5, limit, false).await), "the limit is on the whole");
     }
 }

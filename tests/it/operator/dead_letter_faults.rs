@@ -6,7 +6,7 @@ use std::time::Duration;
 use acceptance::fault_proxy::{Fault, FaultProxy, Operation, Refusal, Silence};
 use acceptance::stack::Stack;
 use acceptance::stamp;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::dead_letters::{Queues, text};
@@ -22,10 +22,10 @@ async fn behind_a_proxy() -> (Queues, FaultProxy) {
     (Queues::behind(proxy.url()).await, proxy)
 }
 
-/// Buries everything again that comes to the queue, as the consumer does to what it still cannot handle.
-fn bury_again(queues: &Queues) -> AbortHandle {
+/// Buries everything again that comes to the queue, as the consumer does to what it still cannot handle, until it is ended.
+fn bury_again(queues: &Queues) -> JoinHandle<()> {
     let (client, source, dlq) = (queues.client.clone(), queues.source.clone(), queues.dlq.clone());
-    let burying = tokio::spawn(async move {
+    tokio::spawn(async move {
         loop {
             let receiving = client.receive_message().queue_url(&source).max_number_of_messages(10);
             let received = receiving.wait_time_seconds(1).send().await.unwrap();
@@ -39,8 +39,7 @@ fn bury_again(queues: &Queues) -> AbortHandle {
                 deleting.receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
             }
         }
-    });
-    burying.abort_handle()
+    })
 }
 
 #[tokio::test]
@@ -50,6 +49,8 @@ async fn what_dies_again_is_sent_again_once() {
     let burying = bury_again(&queues);
     let redriven = timeout(Duration::from_mins(1), queues.dead_letters(&["redrive", "--all"])).await;
     burying.abort();
+    let ended = burying.await.unwrap_err();
+    assert!(ended.is_cancelled(), "it buried as long as it was let: {ended}");
     let redriven = redriven.expect("it has an end");
     let counts = &redriven.json()["counts"][0];
     assert_eq!((&counts["chosen"], &counts["done"]), (&120.into(), &120.into()), "{redriven:?}");
