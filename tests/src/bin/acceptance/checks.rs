@@ -171,6 +171,7 @@ impl Run<'_> {
     async fn right_after_connecting(&self, report: &mut Report) -> Outcome {
         part("A push while connecting");
         let mut missing = 0;
+        let mut off_record = Vec::new();
         for _ in 0..CONNECTS_WITH_A_PUSH {
             let receipt = self.receipt(Status::DeliveredToWebhook);
             let (session, posted) =
@@ -181,11 +182,17 @@ impl Run<'_> {
             let right = arrived.is_ok_and(|arrived| arrived.frame.original_frame_id == receipt.request_id);
             missing += usize::from(!right);
             session.close().await?;
-            self.rows.socket_ended(self.sender.identity()).await;
+            off_record.extend(self.rows.socket_ended(self.sender.identity()).await.err());
         }
         let what = format!("{CONNECTS_WITH_A_PUSH} receipts posted while connecting arrive");
         report.check(&what, missing == 0, &format!("{missing} missing"));
         report.settle("410 while connecting loses nothing", yes(missing == 0));
+        let example = off_record.first().map_or_else(String::new, |last| format!(", for instance: {last}"));
+        let told = CONNECTS_WITH_A_PUSH - off_record.len();
+        report.settle(
+            "sockets that ended and were told of",
+            &format!("{told} of {CONNECTS_WITH_A_PUSH}{example}"),
+        );
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use acceptance::connector::{HttpAnswer, Identity, http_client};
-use acceptance::eventually::wait_for;
+use acceptance::eventually::{NotInTime, wait_for};
 use acceptance::stamp;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -113,8 +113,12 @@ impl<'a> Rows<'a> {
 
     /// Waits until the stack knows that an agent's socket has ended: a newcomer that comes before that looks like a second
     /// connector, and several of them are refused. API Gateway may lose the news, so the wait is not for ever.
-    pub(crate) async fn socket_ended(&self, agent: &Identity) {
-        let ended = wait_for("the end of the socket on record", async || {
+    ///
+    /// # Errors
+    ///
+    /// What was seen last: that the row still names a connection, or that DynamoDB does not answer.
+    pub(crate) async fn socket_ended(&self, agent: &Identity) -> Result<(), NotInTime> {
+        wait_for("the end of the socket on record", async || {
             let row = self
                 .dynamodb
                 .get_item()
@@ -126,8 +130,8 @@ impl<'a> Rows<'a> {
                 .map_err(|problem| problem.to_string())?;
             let is_named = row.item.is_some_and(|row| row.contains_key("connectionId"));
             if is_named { Err("a connection".to_owned()) } else { Ok(()) }
-        });
-        drop(ended.await);
+        })
+        .await
     }
 
     async fn renew(&self) -> Result<(), Box<dyn Error>> {
