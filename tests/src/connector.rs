@@ -7,6 +7,7 @@
 
 mod address;
 mod answer;
+mod back_off;
 pub mod frame_rules;
 mod identity;
 mod receipt;
@@ -24,6 +25,7 @@ use url::Url;
 
 pub use self::address::{BadAddress, CONNECT_PATH, RECEIPTS_PATH};
 pub use self::answer::{HttpAnswer, NoAnswer, http_client};
+pub use self::back_off::BackOff;
 pub use self::identity::Identity;
 pub use self::receipt::{Receipt, Status};
 pub use self::request::{Request, SignedRequest, body_hash, canonical_string};
@@ -34,9 +36,6 @@ use self::webhook::Notices;
 
 /// How often a connector sends a heartbeat.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
-/// How long a connector waits before it connects again, at first and at most (contract 8.2).
-pub const RECONNECT_AFTER: Duration = Duration::from_millis(500);
-const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(15);
 
 /// One agent's connector.
 pub struct Connector {
@@ -169,19 +168,18 @@ impl Connector {
         self.connect_with(|request| request).await
     }
 
-    /// Opens the WebSocket as a connector does that has lost it: after [`RECONNECT_AFTER`], and after twice as long with each
-    /// handshake that fails.
+    /// Opens the WebSocket as a connector does that has lost it, with the pauses of [`BackOff`].
     ///
     /// # Errors
     ///
     /// The last [`ConnectError`] when none has succeeded for `limit`.
     pub async fn reconnect(&self, limit: Duration) -> Result<Session, ConnectError> {
         let began = Instant::now();
-        let mut pause = RECONNECT_AFTER;
+        let mut back_off = BackOff::default();
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(back_off.pause()).await;
             match self.connect().await {
-                Err(_) if began.elapsed() < limit => pause = (2 * pause).min(RECONNECT_AFTER_MAX),
+                Err(_) if began.elapsed() < limit => {}
                 outcome => return outcome,
             }
         }

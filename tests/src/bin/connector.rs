@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use acceptance::connector::{Connector, HttpAnswer, Identity, RECONNECT_AFTER, Receipt, Session, Status};
+use acceptance::connector::{BackOff, Connector, HttpAnswer, Identity, Receipt, Session, Status};
 use acceptance::registry_client::RegistryClient;
 use acceptance::stamp;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -134,17 +134,20 @@ fn load(file: &Path) -> Result<Option<Identity>, Box<dyn Error>> {
     }
 }
 
-/// Connects, prints, and connects again when the session ends, until the process is stopped.
+/// Connects, prints, and connects again when the session ends, until the process is stopped. The first time it does not
+/// wait.
 async fn listen(connector: &Connector) -> Result<(), Box<dyn Error>> {
+    let mut back_off = BackOff::default();
     loop {
         match connector.connect().await {
             Ok(session) => {
                 println!("{} connected", stamp::now_iso());
+                back_off.has_succeeded();
                 print_frames(&session).await?;
             }
             Err(refusal) => println!("{} {refusal}", stamp::now_iso()),
         }
-        tokio::time::sleep(RECONNECT_AFTER).await;
+        tokio::time::sleep(back_off.pause()).await;
     }
 }
 
