@@ -18,6 +18,8 @@ use crate::fixture::{Duo, MailboxRows};
 const DRAINED_PER_INVOCATION_MAX: u64 = 200;
 /// How long somebody else's receipt may take while a large mailbox drains.
 const PROMPT: Duration = Duration::from_secs(5);
+/// How many of them there are at least: the first one is posted before the drain has begun.
+const OTHERS_MIN: usize = 4;
 /// How many receipts are drained between two of somebody else. Of the largest mailbox here that makes 250, below the limit of
 /// one agent in a minute however fast it drains.
 const BETWEEN_OTHERS: usize = 40;
@@ -71,6 +73,7 @@ async fn a_full_mailbox_drains_by_itself_and_starves_nobody() {
     assert!(times.is_sorted(), "the oldest come first");
     assert!(shares.iter().all(|share| *share <= DRAINED_PER_INVOCATION_MAX), "{shares:?}");
     assert!(shares.len() > 1, "it has to go on by itself");
+    assert!(delays.len() >= OTHERS_MIN, "the drain was over after {} of another sender", delays.len());
     assert!(slowest < PROMPT);
     assert_eq!(session.end(), None);
     assert_eq!(MailboxRows::of(&duo.stack, duo.sender.did()).await.waiting, BTreeSet::new());
