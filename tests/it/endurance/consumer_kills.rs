@@ -137,8 +137,12 @@ impl<'a> Havoc<'a> {
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?} go on")) }
         })
         .await;
+        // Others may have been received between the look and the strike. They are in nobody's hands either.
+        let messages = self.messages().await.unwrap();
+        let held = messages.iter().filter(|message| message.is_hidden && message.receives > 0);
+        self.struck.extend(held.map(latest_delivery));
         let interrupted = self.shown_again(&at_work).await;
-        let hit = !interrupted.is_empty();
+        let hit = !struck.is_empty() && !interrupted.is_empty();
         if hit {
             self.processes += if restart { 0 } else { struck.len() };
             self.kills += usize::from(!restart);
@@ -166,8 +170,8 @@ impl<'a> Havoc<'a> {
         .await
     }
 
-    /// Which of these deliveries were interrupted: their messages show again, because nobody has answered. The messages
-    /// of the others are gone.
+    /// Which of these deliveries are known to have been interrupted, once one is, or all are answered: their messages show
+    /// again, because nobody has answered. Those of the others are gone, or hidden still.
     async fn shown_again(&self, deliveries: &BTreeSet<Delivery>) -> BTreeSet<Delivery> {
         eventually("deliveries answered or shown again", async || {
             let messages = self.messages().await?;
