@@ -52,10 +52,17 @@ fn run_at(scale: Scale) -> Result<(), Failure> {
     validate::template(&tools, &run)?;
     let stack = Stack::bring_up(&tools, &host, Ports::free()?, Iam::Enforced, Peer::Beside, &run)?;
     steps::run_shown("tests, with IAM enforced", || {
-        let tested = processes::run(
-            test_runner(&host, scale).env(Stack::VARIABLE, &stack.description),
-            &Output::Shown,
-        );
+        // Those after one that fails run all the same.
+        let tested = runs()
+            .iter()
+            .map(|arguments| {
+                let mut runner = test_runner(&host, scale);
+                processes::run(
+                    runner.args(*arguments).env(Stack::VARIABLE, &stack.description),
+                    &Output::Shown,
+                )
+            })
+            .fold(Ok(()), Result::and);
         // A part of the stack that died explains failing tests better than they do.
         stack.check().and(tested).map_err(|failure| {
             failure.with_remedy(format!("the logs of every part are in {}", run.path().display()))
@@ -63,14 +70,25 @@ fn run_at(scale: Scale) -> Result<(), Failure> {
     })
 }
 
-/// nextest if it is there, else what Cargo brings.
+/// nextest if it is there.
+const NEXTEST: [&[&str]; 1] = [&["nextest", "run", "--workspace"]];
+
+/// Else what Cargo brings. It does not know which of the tests that share the stack have to have it alone, and which one
+/// comes last because it reads what all others have made the functions write (`.config/nextest.toml`): so there all run
+/// one after the other, which takes much longer.
+const CARGO_TEST: [&[&str]; 3] = [
+    &["test", "--no-fail-fast", "--workspace", "--exclude", "acceptance"],
+    &["test", "--no-fail-fast", "--package", "acceptance", "--", "--test-threads=1", "--skip", "logs::"],
+    &["test", "--no-fail-fast", "--package", "acceptance", "--", "--test-threads=1", "logs::"],
+];
+
+/// The arguments of Cargo with which all tests run.
+fn runs() -> &'static [&'static [&'static str]] {
+    if has_nextest() { &NEXTEST } else { &CARGO_TEST }
+}
+
 fn test_runner(host: &Host, scale: Scale) -> Command {
     let mut runner = cargo::command(host);
-    if has_nextest() {
-        runner.args(["nextest", "run", "--workspace"]);
-    } else {
-        runner.args(["test", "--workspace", "--no-fail-fast"]);
-    }
     match scale {
         Scale::Short => runner.env_remove(Scale::VARIABLE),
         // The profile of nextest has the same name, and patience.
