@@ -121,30 +121,36 @@ struct Answered {
     body: Value,
 }
 
+/// The registry that a case is about.
+async fn registry_of(vectors: &Vectors, case: &Case) -> RegistryStub {
+    let context = &case.context;
+    assert!(
+        matches!(context.keys.as_str(), "default" | "unavailable"),
+        "{}: keys {}",
+        case.name,
+        context.keys
+    );
+    assert!(
+        matches!(context.crl.as_str(), "default" | "unavailable" | "missing"),
+        "{}: crl {}",
+        case.name,
+        context.crl
+    );
+    let available = |what: &str, value: &Value| (what == "default").then(|| value.clone());
+    RegistryStub::start(
+        available(&context.keys, &vectors.registry.claw_keys_response),
+        available(&context.crl, &vectors.registry.crl_response),
+        context.crl == "missing",
+        context.registry_validate_status,
+    )
+    .await
+}
+
 impl World {
     async fn of(vectors: &Vectors, case: &Case) -> Self {
         let stack = Stack::running();
         let context = &case.context;
-        assert!(
-            matches!(context.keys.as_str(), "default" | "unavailable"),
-            "{}: keys {}",
-            case.name,
-            context.keys
-        );
-        assert!(
-            matches!(context.crl.as_str(), "default" | "unavailable" | "missing"),
-            "{}: crl {}",
-            case.name,
-            context.crl
-        );
-        let available = |what: &str, value: &Value| (what == "default").then(|| value.clone());
-        let registry = RegistryStub::start(
-            available(&context.keys, &vectors.registry.claw_keys_response),
-            available(&context.crl, &vectors.registry.crl_response),
-            context.crl == "missing",
-            context.registry_validate_status,
-        )
-        .await;
+        let registry = registry_of(vectors, case).await;
         let mut tables = Vec::new();
         let mut values = BTreeMap::from([
             (settings::AWS_REGION, stack.region.clone()),
