@@ -3,10 +3,11 @@
 use acceptance::admin_api::{AdminApi, Invoked};
 use acceptance::connector::{Connector, RECEIPTS_PATH, Receipt, Request, Status};
 use acceptance::eventually::{PATIENCE, eventually};
-use acceptance::stack::Stack;
+use acceptance::load::QueuedReceipt;
+use acceptance::stack::{Stack, text_attribute};
 use acceptance::stamp;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
-use aws_sdk_sqs::types::{Message, MessageAttributeValue};
+use aws_sdk_sqs::types::MessageAttributeValue;
 use backbone::front_door::ORIGIN_HEADER;
 use backbone::timestamp::to_iso;
 use serde_json::{Value, json};
@@ -172,14 +173,14 @@ async fn what_a_peer_may_not_say_is_kept_and_touches_nothing() {
     let connected_at_ms = row["connectedAt"].as_n().unwrap().parse().unwrap();
     let close = json!({ "type": "close", "agentDid": duo.sender.did(),
         "connectionId": row["connectionId"].as_s().unwrap(), "connectedAt": to_iso(connected_at_ms) });
-    let future = Message::builder().body(body(&forged(&duo), "2125-01-01T00:00:00.000Z")).build();
+    let future = QueuedReceipt::accepted_at(&forged(&duo), "2125-01-01T00:00:00.000Z").body();
     for (reason, origin, body) in [
         ("peer_not_paired", Some(there.proxy_url.as_str()), now(&forged(&strangers))),
         ("peer_foreign_home", Some(there.proxy_url.as_str()), now(&forged(&ours))),
         ("peer_loop", Some(there.proxy_url.as_str()), now(&forged(&circle))),
         ("peer_unknown", Some(elsewhere), now(&forged(&duo))),
         ("peer_unknown", None, now(&forged(&duo))),
-        ("peer_time", Some(there.proxy_url.as_str()), future.body.unwrap()),
+        ("peer_time", Some(there.proxy_url.as_str()), future),
         ("peer_type", Some(there.proxy_url.as_str()), close.to_string()),
         ("not_json", Some(there.proxy_url.as_str()), format!("no receipt {}", stamp::new_ulid())),
     ] {
@@ -219,34 +220,22 @@ async fn the_peer_queue_is_open_to_peers_and_to_nothing_but_sending() {
 
 /// A message to the peer queue of `stack`, from whoever has `access_key`.
 fn as_peer(stack: &Stack, access_key: &str, body: &str, origin: Option<&str>) -> SendMessageFluentBuilder {
-    let attribute = |value: &str| {
-        MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap()
-    };
     let sending = stack
         .seen_by(access_key)
         .sqs()
         .send_message()
         .queue_url(&stack.outputs.peer_queue_url)
         .message_body(body)
-        .message_attributes("version", attribute("1"));
+        .message_attributes("version", text_attribute("1"));
     match origin {
-        Some(origin) => sending.message_attributes("originProxy", attribute(origin)),
+        Some(origin) => sending.message_attributes("originProxy", text_attribute(origin)),
         None => sending,
     }
 }
 
-/// The queue message of a receipt accepted at `processed_at`.
-fn body(receipt: &Receipt, processed_at: &str) -> String {
-    json!({
-        "type": "delivery_receipt", "requestId": receipt.request_id,
-        "senderAgentDid": receipt.sender_agent_did, "recipientAgentDid": receipt.recipient_agent_did,
-        "status": receipt.status.name(), "reason": receipt.reason, "processedAt": processed_at,
-    })
-    .to_string()
-}
-
+/// The queue message of a receipt accepted now.
 fn now(receipt: &Receipt) -> String {
-    body(receipt, &stamp::now_iso())
+    QueuedReceipt::accepted_now(receipt).body()
 }
 
 fn peer_queue(stack: &Stack) -> acceptance::stack::Queue {

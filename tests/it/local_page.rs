@@ -5,11 +5,10 @@ mod large_table;
 mod looked_at;
 mod redrive_faults;
 
-use acceptance::connector::{HttpAnswer, Receipt, Status, http_client};
+use acceptance::connector::{HttpAnswer, Status, http_client};
 use acceptance::eventually::eventually;
-use acceptance::stack::Stack;
+use acceptance::stack::{Stack, text_attribute};
 use acceptance::stamp;
-use aws_sdk_sqs::types::MessageAttributeValue;
 use local::page::{self, StackDescription};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -28,20 +27,9 @@ async fn bury(stack: &Stack, body: &str, correlation_id: &str) -> String {
     let mut sending =
         stack.sqs().send_message().queue_url(&stack.outputs.receipts_dlq_url).message_body(body);
     for (name, value) in attributes {
-        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-        sending = sending.message_attributes(name, value.unwrap());
+        sending = sending.message_attributes(name, text_attribute(value));
     }
     sending.send().await.unwrap().message_id.unwrap()
-}
-
-/// A receipt as it is on the queue.
-fn queued_body(receipt: &Receipt) -> String {
-    let body = json!({
-        "type": "delivery_receipt", "requestId": receipt.request_id, "senderAgentDid": receipt.sender_agent_did,
-        "recipientAgentDid": receipt.recipient_agent_did, "status": "delivered_to_webhook",
-        "processedAt": stamp::now_iso(),
-    });
-    body.to_string()
 }
 
 /// Serves the page of another stack: this one, but for some parts. Its URL, which is good until the test ends.

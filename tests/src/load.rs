@@ -3,14 +3,14 @@
 mod ledger;
 mod workers;
 
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use serde_json::{Value, json};
 
 pub use self::ledger::Ledger;
 pub use self::workers::Workers;
 
 use crate::connector::{Receipt, Status};
-use crate::stack::Stack;
+use crate::stack::{Stack, text_attribute};
 use crate::stamp;
 
 /// How many messages SQS takes at once.
@@ -40,13 +40,19 @@ impl QueuedReceipt {
     /// What a POST of `receipt`, accepted now, puts on the queue.
     #[must_use]
     pub fn accepted_now(receipt: &Receipt) -> Self {
+        Self::accepted_at(receipt, &stamp::now_iso())
+    }
+
+    /// What a POST of `receipt`, accepted at that time (ISO 8601), puts on the queue.
+    #[must_use]
+    pub fn accepted_at(receipt: &Receipt, processed_at: &str) -> Self {
         let mut body = json!({
             "type": "delivery_receipt",
             "requestId": receipt.request_id,
             "senderAgentDid": receipt.sender_agent_did,
             "recipientAgentDid": receipt.recipient_agent_did,
             "status": receipt.status,
-            "processedAt": stamp::now_iso(),
+            "processedAt": processed_at,
         });
         if let Some(reason) = &receipt.reason {
             body["reason"] = json!(reason);
@@ -64,16 +70,11 @@ impl QueuedReceipt {
         SendMessageBatchRequestEntry::builder()
             .id(index.to_string())
             .message_body(self.body())
-            .message_attributes("version", text("1"))
-            .message_attributes("correlationId", text(&self.correlation_id))
+            .message_attributes("version", text_attribute("1"))
+            .message_attributes("correlationId", text_attribute(&self.correlation_id))
             .build()
             .expect("id and body are set")
     }
-}
-
-fn text(value: &str) -> MessageAttributeValue {
-    let attribute = MessageAttributeValue::builder().data_type("String").string_value(value);
-    attribute.build().expect("the type is set")
 }
 
 /// Receipts were not taken by the queue.

@@ -19,7 +19,7 @@ pub use self::door::DoorError;
 pub use self::messages::QueueMessage;
 pub use self::operator::OperatorError;
 pub use self::private_table::{PrivateTable, TableKeys};
-pub use self::queue::{Depth, Queue};
+pub use self::queue::{Depth, Queue, text_attribute};
 
 /// Names the file that describes the stack.
 pub const STACK_VARIABLE: &str = "BACKBONE_STACK";

@@ -2,8 +2,8 @@
 
 use acceptance::connector::{HttpAnswer, RECEIPTS_PATH, Request, Status, http_client};
 use acceptance::eventually::eventually;
+use acceptance::stack::text_attribute;
 use acceptance::stamp;
-use aws_sdk_sqs::types::MessageAttributeValue;
 use serde_json::Value;
 
 use super::document::{Document, keys};
@@ -75,16 +75,14 @@ async fn answers_are_as_documented() {
 async fn a_dead_letter_is_as_documented_and_keeps_its_correlation_id() {
     let duo = Duo::paired().await;
     let (body, id) = (format!("no receipt {}", stamp::new_ulid()), format!("contract-{}", stamp::new_ulid()));
-    let attribute =
-        |text: &str| MessageAttributeValue::builder().data_type("String").string_value(text).build().unwrap();
     duo.stack
         .sqs()
         .send_message()
         .queue_url(&duo.stack.outputs.receipts_queue_url)
         .message_body(&body)
-        .message_attributes("version", attribute("9"))
-        .message_attributes("correlationId", attribute(&id))
-        .message_attributes("originProxy", attribute("https://peer.example"))
+        .message_attributes("version", text_attribute("9"))
+        .message_attributes("correlationId", text_attribute(&id))
+        .message_attributes("originProxy", text_attribute("https://peer.example"))
         .send()
         .await
         .unwrap();

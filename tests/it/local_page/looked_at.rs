@@ -2,11 +2,12 @@
 
 use acceptance::connector::Status;
 use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::load::QueuedReceipt;
 use thirtyfour::error::WebDriverError;
 use thirtyfour::{By, Key, WebElement};
 
 use super::browser::Browser;
-use super::{bury, dead_letters, queued_body};
+use super::{bury, dead_letters};
 use crate::fixture::Duo;
 
 /// The element that `selector` finds, once it is there and says `text`.
@@ -51,7 +52,12 @@ async fn a_person_follows_a_receipt_and_redrives_dead_letters() {
     let live = duo.receipt(Status::DeliveredToWebhook, None);
     let dead = [(); 2].map(|()| duo.receipt(Status::DeliveredToWebhook, None));
     for receipt in &dead {
-        bury(&duo.stack, &queued_body(receipt), &format!("page-{}", receipt.request_id)).await;
+        bury(
+            &duo.stack,
+            &QueuedReceipt::accepted_now(receipt).body(),
+            &format!("page-{}", receipt.request_id),
+        )
+        .await;
     }
     let browser = Browser::open(1280, 900).await;
     open_for(&browser, &duo).await;
@@ -100,7 +106,7 @@ async fn it_fits_a_phone_and_every_control_has_a_name() {
     let away = duo.receipt(Status::DeadLettered, Some(&"a long reason ".repeat(20)));
     duo.recipient.post_receipt(&away).await.unwrap();
     let letter = duo.receipt(Status::DeliveredToWebhook, None);
-    bury(&duo.stack, &queued_body(&letter), &"c".repeat(120)).await;
+    bury(&duo.stack, &QueuedReceipt::accepted_now(&letter).body(), &"c".repeat(120)).await;
     let browser = Browser::open(1280, 900).await;
     browser.narrow_to(360).await;
     open_for(&browser, &duo).await;

@@ -2,9 +2,8 @@
 
 use acceptance::connector::HttpAnswer;
 use acceptance::fault_proxy::{Fault, FaultProxy, Operation, Refusal};
-use acceptance::stack::{Depth, Queue, Stack};
+use acceptance::stack::{Depth, Queue, Stack, text_attribute};
 use acceptance::stamp;
-use aws_sdk_sqs::types::MessageAttributeValue;
 
 use super::{redrive, serve};
 
@@ -32,17 +31,14 @@ impl Bench {
             sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
         };
         let (url, dlq_url) = (create("queue").await, create("dlq").await);
-        let text = |value: &str| {
-            MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap()
-        };
         let mut letters = Vec::new();
         for number in 0..LETTERS {
             let letter = sqs.send_message().queue_url(&dlq_url).message_body(format!("letter {number}"));
             let letter = letter
-                .message_attributes("version", text("1"))
-                .message_attributes("correlationId", text("c-1"))
-                .message_attributes("originProxy", text("https://peer.example.com"))
-                .message_attributes("reasonCode", text("not_json"));
+                .message_attributes("version", text_attribute("1"))
+                .message_attributes("correlationId", text_attribute("c-1"))
+                .message_attributes("originProxy", text_attribute("https://peer.example.com"))
+                .message_attributes("reasonCode", text_attribute("not_json"));
             letters.push(letter.send().await.unwrap().message_id.unwrap());
         }
         let endpoint = [("awsEndpoint", proxy.url())];

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
 use aws_sdk_sqs::types::QueueAttributeName::{
     ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesDelayed as Delayed,
     ApproximateNumberOfMessagesNotVisible as InFlight,
@@ -41,6 +42,13 @@ impl fmt::Display for Depth {
         let Self { visible, in_flight, delayed } = self;
         write!(formatter, "{visible} visible, {in_flight} in flight, {delayed} delayed")
     }
+}
+
+/// A text beside a message's body.
+#[must_use]
+pub fn text_attribute(value: &str) -> MessageAttributeValue {
+    let attribute = MessageAttributeValue::builder().data_type("String").string_value(value);
+    attribute.build().expect("the type is set")
 }
 
 impl Queue {
