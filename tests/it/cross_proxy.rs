@@ -20,14 +20,14 @@ use crate::fixture::{
 const STRANGER: &str = "333333333333";
 
 /// The stack that all tests use, and its peer.
-fn two_stacks() -> (Stack, Stack) {
+pub(crate) fn two_stacks() -> (Stack, Stack) {
     let stack = Stack::running();
     let peer = stack.peer.clone().expect("`cargo xtask test` starts two stacks");
     (stack, *peer)
 }
 
 /// A new sender at home at the one stack and a new recipient at the other, paired at both.
-async fn paired_apart(sender_home: &Stack, recipient_home: &Stack) -> Duo {
+pub(crate) async fn paired_apart(sender_home: &Stack, recipient_home: &Stack) -> Duo {
     let duo = Duo::apart(sender_home, recipient_home).await;
     for stack in [sender_home, recipient_home] {
         pair(stack, &duo, &sender_home.proxy_url, &recipient_home.proxy_url).await;
@@ -57,7 +57,7 @@ async fn ask(at: &Stack, connector: &Connector, request: Request) -> (u64, Value
 }
 
 /// The recipient posts at its own proxy.
-async fn post(at: &Stack, duo: &Duo, receipt: &Receipt) {
+pub(crate) async fn post_at(at: &Stack, duo: &Duo, receipt: &Receipt) {
     let answer = ask(at, &duo.recipient, Request::post_receipt(receipt)).await;
     assert_eq!(answer, (202, json!({ "accepted": true })));
 }
@@ -69,12 +69,12 @@ async fn a_receipt_arrives_once_at_its_senders_home_in_either_direction() {
         let duo = paired_apart(sender_home, recipient_home).await;
         let mut session = duo.sender.connect().await.unwrap();
         let first = duo.receipt(Status::DeadLettered, Some("webhook answered 500"));
-        post(recipient_home, &duo, &first).await;
+        post_at(recipient_home, &duo, &first).await;
         arrives(&mut session, &first).await;
         look_up(sender_home, &duo, &first).await;
-        post(recipient_home, &duo, &first).await;
+        post_at(recipient_home, &duo, &first).await;
         let second = duo.receipt(Status::DeliveredToWebhook, None);
-        post(recipient_home, &duo, &second).await;
+        post_at(recipient_home, &duo, &second).await;
         arrives(&mut session, &second).await;
         peer_queue(sender_home).drained().await.unwrap();
         assert_eq!(session.receipts().len(), 2, "the repetition is silent");
@@ -98,7 +98,7 @@ async fn a_receipt_waits_at_its_senders_home() {
     let (here, there) = two_stacks();
     let duo = paired_apart(&here, &there).await;
     let waiting = duo.receipt(Status::DeliveredToWebhook, None);
-    post(&there, &duo, &waiting).await;
+    post_at(&there, &duo, &waiting).await;
     look_up(&here, &duo, &waiting).await;
     let mut session = duo.sender.connect().await.unwrap();
     arrives(&mut session, &waiting).await;
@@ -139,7 +139,7 @@ async fn a_receipt_for_an_unknown_home_is_accepted_and_kept() {
     let since_ms = stamp::now_ms();
     pair(&here, &duo, "https://elsewhere.example.com", &here.proxy_url).await;
     let receipt = duo.receipt(Status::DeadLettered, Some("gave up"));
-    post(&here, &duo, &receipt).await;
+    post_at(&here, &duo, &receipt).await;
     let letter = dead_letter_about(&here, &here.outputs.receipts_dlq_url, &receipt.request_id).await;
     assert_eq!(text(&letter, "reasonCode"), "unknown_origin");
     assert!(text(&letter, "reason").contains("https://elsewhere.example.com"));
@@ -192,7 +192,7 @@ async fn what_a_peer_may_not_say_is_kept_and_touches_nothing() {
         assert_eq!(kept.and_then(MessageAttributeValue::string_value), origin);
     }
     let genuine = duo.receipt(Status::DeliveredToWebhook, None);
-    post(&there, &duo, &genuine).await;
+    post_at(&there, &duo, &genuine).await;
     arrives(&mut session, &genuine).await;
     assert_eq!(session.receipts().len(), 1, "nothing that was forged may arrive");
     session.answers(PATIENCE).await.unwrap();

@@ -2,15 +2,19 @@
 //!
 //! nextest runs this last and alone (`.config/nextest.toml`), so that the lines are those of every other test too.
 
+use std::collections::BTreeSet;
+
 use acceptance::admin_api::AdminApi;
 use acceptance::connector::{Connector, RECEIPTS_PATH, Request, SignedRequest, Status};
-use acceptance::eventually::{PATIENCE, eventually};
+use acceptance::eventually::PATIENCE;
 use acceptance::leaks::Leaks;
 use acceptance::registry_event::{of_session, post};
 use acceptance::stack::Stack;
 use acceptance::stamp;
+use serde_json::Value;
 
-use crate::fixture::{Duo, dead_letter};
+use crate::cross_proxy::{paired_apart, post_at, two_stacks};
+use crate::fixture::{Duo, arrives, dead_letter, logged_times, says, text};
 
 /// Looks out for all that a caller shows of itself.
 fn add_caller(leaks: &mut Leaks, caller: &Connector) {
@@ -45,7 +49,7 @@ fn spoiled(duo: &Duo, leaks: &mut Leaks) -> Vec<(Request, u16)> {
     let receipt = duo.receipt(Status::DeadLettered, Some(&marker(leaks)));
     let good = || Request::post_receipt(&receipt);
     let with = |leaks: &mut Leaks, field: &str| {
-        let mut body: serde_json::Value = serde_json::from_str(&receipt.rust_body()).unwrap();
+        let mut body: Value = serde_json::from_str(&receipt.rust_body()).unwrap();
         body[field] = marker(leaks).into();
         Request::post(RECEIPTS_PATH, body.to_string())
     };
@@ -67,8 +71,42 @@ fn spoiled(duo: &Duo, leaks: &mut Leaks) -> Vec<(Request, u16)> {
     ]
 }
 
+/// A line, or several like it, with which a function says that it has done something of what was asked of it.
+struct Sign {
+    function: String,
+    /// Of its message.
+    words: &'static str,
+    /// Of its fields.
+    field: Option<(&'static str, String)>,
+    times: usize,
+}
+
+impl Sign {
+    fn of(function: &str, words: &'static str, field: Option<(&'static str, &str)>) -> Self {
+        let field = field.map(|(name, value)| (name, value.to_owned()));
+        Self { function: function.to_owned(), words, field, times: 1 }
+    }
+
+    fn times(self, times: usize) -> Self {
+        Self { times, ..self }
+    }
+
+    /// An invocation's lines are written when it has ended, and all at once. So what went before is there, too.
+    async fn is_seen(&self, stack: &Stack, since_ms: u64) {
+        let what = format!("{}: {}", self.function, self.words);
+        let fits = |line: &Value| {
+            let field = self.field.as_ref();
+            says(line, self.words) && field.is_none_or(|(name, value)| line[*name] == value.as_str())
+        };
+        logged_times(self.times, stack, &self.function, since_ms, &what, fits).await;
+    }
+}
+
+const OFFERED: &str = "offered a frame to API Gateway";
+const BURIED: &str = "a message went to the dead-letter queue";
+
 /// Posts events as the registry does and as nobody may, and queues one that nobody understands.
-async fn say_events(duo: &Duo, leaks: &mut Leaks) {
+async fn say_events(duo: &Duo, leaks: &mut Leaks) -> Vec<Sign> {
     let service = &duo.stack.internal_service;
     leaks.add("the secret of CloudFront", &duo.stack.origin_secret);
     leaks.add("the secret of the registry", &service.secret);
@@ -82,77 +120,119 @@ async fn say_events(duo: &Duo, leaks: &mut Leaks) {
     let mut unknown = of_session("agent.auth.promoted", duo.sender.did());
     unknown["data"]["extra"] = marker(leaks).into();
     duo.stack.events_queue().send(&unknown.to_string()).await.unwrap();
-    dead_letter(&duo.stack, &duo.stack.outputs.events_dlq_url, &unknown.to_string()).await;
+    let letter = dead_letter(&duo.stack, &duo.stack.outputs.events_dlq_url, &unknown.to_string()).await;
+    let function = &duo.stack.outputs.registry_events_function;
+    vec![
+        Sign::of(function, "answered a request", None).times(2),
+        Sign::of(function, BURIED, Some(("message.id", &text(&letter, "originalMessageId")))),
+    ]
 }
 
-/// Sends a little of everything and says what must not be found.
-async fn say_everything(duo: &Duo) -> Leaks {
-    let mut leaks = Leaks::default();
-    add_caller(&mut leaks, &duo.sender);
-    add_caller(&mut leaks, &duo.recipient);
-    for (request, status) in spoiled(duo, &mut leaks) {
+/// Posts requests and opens a socket, both of them also as nobody may.
+async fn say_what_is_refused(duo: &Duo, leaks: &mut Leaks) -> Vec<Sign> {
+    let spoiled = spoiled(duo, leaks);
+    let refused = spoiled.len();
+    for (request, status) in spoiled {
         let signed = request.sign(duo.recipient.identity());
-        add_request(&mut leaks, &signed);
+        add_request(leaks, &signed);
         assert_eq!(duo.recipient.send_signed(&signed).await.unwrap().status, status);
     }
-    let no_proof = marker(&mut leaks);
+    let no_proof = marker(leaks);
     assert!(duo.sender.connect_with(|request| request.header("X-Claw-Proof", &no_proof)).await.is_err());
+    vec![
+        Sign::of(&duo.stack.outputs.receipt_function, "refused a request", None).times(refused),
+        Sign::of(&duo.stack.outputs.authorizer_function, "refused a handshake", None),
+    ]
+}
 
+/// Says something on a socket, posts a receipt that comes out of it, and queues what nobody understands.
+async fn say_receipts(duo: &Duo, leaks: &mut Leaks) -> Vec<Sign> {
     let mut session = duo.sender.connect().await.unwrap();
     for frame in ["enqueue", "deliver_ack", "heartbeat", "nonsense"] {
         let text = serde_json::json!({
             "v": 1, "type": frame, "id": stamp::new_ulid(), "ts": stamp::now_iso(), "ackId": stamp::new_ulid(),
-            "accepted": true, "toAgentDid": duo.recipient.did(), "payload": marker(&mut leaks), "reason": marker(&mut leaks),
+            "accepted": true, "toAgentDid": duo.recipient.did(), "payload": marker(leaks), "reason": marker(leaks),
         });
         session.send_text(text.to_string());
     }
-    session.send_text(marker(&mut leaks));
-    let receipt = duo.receipt(Status::DeadLettered, Some(&marker(&mut leaks)));
+    session.send_text(marker(leaks));
+    let receipt = duo.receipt(Status::DeadLettered, Some(&marker(leaks)));
     let signed = Request::post_receipt(&receipt).sign(duo.recipient.identity());
-    add_request(&mut leaks, &signed);
+    add_request(leaks, &signed);
     assert_eq!(duo.recipient.send_signed(&signed).await.unwrap().status, 202);
     session.next_receipt(PATIENCE).await.unwrap();
-    say_events(duo, &mut leaks).await;
-    let junk = marker(&mut leaks);
+    let junk = marker(leaks);
     duo.stack.receipts_queue().send(&junk).await.unwrap();
-    dead_letter(&duo.stack, &duo.stack.outputs.receipts_dlq_url, &junk).await;
-    leaks
+    let letter = dead_letter(&duo.stack, &duo.stack.outputs.receipts_dlq_url, &junk).await;
+    let outputs = &duo.stack.outputs;
+    let about = Some(("receipt.id", receipt.request_id.as_str()));
+    let socket =
+        |route| Sign::of(&outputs.connection_function, "handled a socket event", Some(("route", route)));
+    vec![
+        Sign::of(&outputs.authorizer_function, "let an agent in", Some(("agent.did", duo.sender.did()))),
+        socket("Enqueue"),
+        // One is the connector's own.
+        socket("Heartbeat").times(2),
+        socket("Default").times(3),
+        Sign::of(&outputs.receipt_function, "accepted a receipt", about),
+        Sign::of(&outputs.consumer_function, OFFERED, about),
+        Sign::of(
+            &outputs.consumer_function,
+            BURIED,
+            Some(("message.id", &text(&letter, "originalMessageId"))),
+        ),
+    ]
+}
+
+/// Posts a receipt at `from` to a sender who is at home at `to`. What shows it at the one, and at the other.
+async fn say_across(from: &Stack, to: &Stack, leaks: &mut Leaks) -> (Sign, [Sign; 2]) {
+    let duo = paired_apart(to, from).await;
+    add_caller(leaks, &duo.sender);
+    add_caller(leaks, &duo.recipient);
+    let mut session = duo.sender.connect().await.unwrap();
+    let receipt = duo.receipt(Status::DeadLettered, Some(&marker(leaks)));
+    post_at(from, &duo, &receipt).await;
+    arrives(&mut session, &receipt).await;
+    let about = Some(("receipt.id", receipt.request_id.as_str()));
+    let let_in = ("agent.did", duo.sender.did());
+    (
+        Sign::of(&from.outputs.receipt_function, "accepted a receipt", about),
+        [
+            Sign::of(&to.outputs.authorizer_function, "let an agent in", Some(let_in)),
+            Sign::of(&to.outputs.consumer_function, OFFERED, about),
+        ],
+    )
 }
 
 #[tokio::test]
 async fn no_line_holds_a_token_a_proof_a_body_or_a_secret() {
-    let duo = Duo::paired().await;
-    let leaks = say_everything(&duo).await;
-    let outputs = &duo.stack.outputs;
-    for (function, known) in [
-        (&outputs.authorizer_function, "refused a handshake"),
-        (&outputs.connection_function, "handled a socket event"),
-        (&outputs.receipt_function, "refused a request"),
-        (&outputs.consumer_function, "a message went to the dead-letter queue"),
-        (&outputs.registry_events_function, "a message went to the dead-letter queue"),
-    ] {
-        assert_nothing_leaked(&duo.stack, function, known, &leaks).await;
-    }
-    // What the stack of the other account has to say was caused by other tests.
-    let peer = duo.stack.peer.as_ref().expect("`cargo xtask test` starts two stacks");
-    for (function, known) in [
-        (&peer.outputs.receipt_function, "accepted a receipt"),
-        (&peer.outputs.consumer_function, "offered a frame to API Gateway"),
-    ] {
-        assert_nothing_leaked(peer, function, known, &leaks).await;
+    let since_ms = stamp::now_ms();
+    let (duo, (here, there)) = (Duo::paired().await, two_stacks());
+    let mut leaks = Leaks::default();
+    add_caller(&mut leaks, &duo.sender);
+    add_caller(&mut leaks, &duo.recipient);
+    let mut ours = say_what_is_refused(&duo, &mut leaks).await;
+    ours.extend(say_receipts(&duo, &mut leaks).await);
+    ours.extend(say_events(&duo, &mut leaks).await);
+    let (accepted_here, offered_there) = say_across(&here, &there, &mut leaks).await;
+    let (accepted_there, offered_here) = say_across(&there, &here, &mut leaks).await;
+    ours.extend([accepted_here].into_iter().chain(offered_here));
+    let theirs = [accepted_there].into_iter().chain(offered_there).collect();
+    for (stack, signs) in [(&here, ours), (&there, theirs)] {
+        for sign in &signs {
+            sign.is_seen(stack, since_ms).await;
+        }
+        let functions: BTreeSet<_> = signs.iter().map(|sign| &sign.function).collect();
+        for function in functions {
+            assert_nothing_leaked(stack, function, &leaks).await;
+        }
     }
 }
 
-/// Reads all lines of a function, once one of them contains `known`.
+/// Reads all lines of a function, other tests' too.
 #[expect(clippy::print_stdout, reason = "how much was looked at is worth reading")]
-async fn assert_nothing_leaked(stack: &Stack, function: &str, known: &str, leaks: &Leaks) {
-    let api = AdminApi::of(stack);
-    let lines = eventually(known, async || {
-        let lines = api.log_lines(function, 0).await.unwrap();
-        let is_there = lines.iter().any(|line| line.contains(known));
-        if is_there { Ok(lines) } else { Err(format!("{} lines", lines.len())) }
-    });
-    let lines = lines.await;
+async fn assert_nothing_leaked(stack: &Stack, function: &str, leaks: &Leaks) {
+    let lines = AdminApi::of(stack).log_lines(function, 0).await.unwrap();
     let leaked: Vec<_> = lines.iter().filter_map(|line| Some((leaks.find(line)?, line))).collect();
     assert!(leaked.is_empty(), "{function}, {} of {} lines: {leaked:#?}", leaked.len(), lines.len());
     println!("{function}: {} lines, nothing in them", lines.len());
