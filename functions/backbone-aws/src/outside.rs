@@ -137,7 +137,7 @@ impl Invocation<'_> {
     }
 
     /// Makes `call` unless the invocation's time is over, and gives it up when that is over or the time of one
-    /// operation.
+    /// operation. Which of the two it was is told apart: only the second says something about whoever is called.
     ///
     /// The SDK's futures are tens of kilobytes large. Each is boxed here, so that those that await it stay small.
     pub(crate) fn in_time<'f, T>(
@@ -153,6 +153,7 @@ impl Invocation<'_> {
             }
             match tokio::time::timeout(left.min(OPERATION_TIMEOUT), call).await {
                 Ok(outcome) => outcome,
+                Err(_) if left < OPERATION_TIMEOUT => Err(StoreError::OutOfTime { operation }),
                 Err(elapsed) => Err(unavailable(operation)(elapsed)),
             }
         }
@@ -187,11 +188,21 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_call_is_given_up_with_its_invocation() {
-        let aws = aws_at(0);
-        let invocation = aws.invocation("r", RESERVE_MS + 20);
-        let silence = invocation.in_time("test", std::future::pending::<Result<(), _>>()).await;
-        assert!(matches!(silence, Err(StoreError::Unavailable { operation: "test", .. })));
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_given_up_with_its_invocation_or_after_its_own_time() {
+        let limit_ms = u64::try_from(OPERATION_TIMEOUT.as_millis()).unwrap();
+        for (left_ms, is_out_of_time) in
+            [(20, true), (limit_ms - 1, true), (limit_ms, false), (60_000, false)]
+        {
+            let aws = aws_at(0);
+            let invocation = aws.invocation("r", RESERVE_MS + left_ms);
+            let silence = invocation.in_time("test", std::future::pending::<Result<(), _>>()).await;
+            let error = silence.unwrap_err();
+            assert_eq!(
+                matches!(error, StoreError::OutOfTime { operation: "test" }),
+                is_out_of_time,
+                "{error}"
+            );
+        }
     }
 }

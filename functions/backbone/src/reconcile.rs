@@ -94,8 +94,8 @@ impl RegistryWatch {
     ///
     /// # Errors
     ///
-    /// The first [`ReconcileError`]; the steps after it have been tried all the same. That the time was too short is
-    /// counted and no error: the next round goes on with what is new.
+    /// The first [`ReconcileError`]; the steps after it have been tried all the same, and what else failed has been
+    /// warned of. That the time was too short is counted and no error: the next round goes on with what is new.
     pub async fn reconcile<O: ReconcileOutside>(
         &self,
         outside: &O,
@@ -201,7 +201,15 @@ async fn apply<O: ReconcileOutside>(
         .buffer_unordered(REVOCATIONS_AT_ONCE)
         .collect()
         .await;
-    steps.into_iter().fold(Ok(()), Result::and)
+    steps.into_iter().fold(Ok(()), graver)
+}
+
+/// The first failure of two steps; before one that only ran out of time, any other.
+fn graver(one: Result<(), StoreError>, other: Result<(), StoreError>) -> Result<(), StoreError> {
+    match (&one, &other) {
+        (Err(StoreError::OutOfTime { .. }), Err(_)) | (Ok(()), _) => other,
+        (Err(_), _) => one,
+    }
 }
 
 /// Names the agent of a step that failed: of several, only the first failure is passed on. What there was no time for is
@@ -249,12 +257,14 @@ async fn look_at_connections<O: ReconcileOutside>(
         let (revoked, next) = match page.await {
             Ok(page) => page,
             Err(error) => {
-                return conclude(outcome.and(Err(error)).map_err(ReconcileError::Connections), tally);
+                // A cut that failed has been told of already.
+                let outcome = graver(Err(error), outcome);
+                return conclude(outcome.map_err(ReconcileError::Connections), tally);
             }
         };
         for agent in revoked {
             // One socket that cannot be closed leaves the others to be cut.
-            outcome = outcome.and(told_of(&agent, cut_found(outside, &agent, tally).await));
+            outcome = graver(outcome, told_of(&agent, cut_found(outside, &agent, tally).await));
         }
         match next {
             Some(next) => after = Some(next),
@@ -292,12 +302,20 @@ enum Extent {
     Whole,
 }
 
-/// Two steps as one: their first failure, or the smaller extent.
+/// Two steps as one: their first failure, or the smaller extent. Only the first failure is passed on, so the second is
+/// told here.
 fn both(
     one: Result<Extent, ReconcileError>,
     other: Result<Extent, ReconcileError>,
 ) -> Result<Extent, ReconcileError> {
-    Ok(one?.min(other?))
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok(one.min(other)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(first), Err(second)) => {
+            tracing::warn!("{}", ErrorChain(&second));
+            Err(first)
+        }
+    }
 }
 
 /// Counts a step that failed. One that only ran out of time is no failure.

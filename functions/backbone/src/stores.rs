@@ -38,8 +38,8 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No time is left in this invocation for another call.
-    #[error("{operation} was not begun: the invocation's time is over")]
+    /// The invocation's time was over before the call was done; it may not even have begun.
+    #[error("{operation} was not done in what was left of the invocation's time")]
     OutOfTime {
         /// The domain verb.
         operation: &'static str,

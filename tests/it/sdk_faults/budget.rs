@@ -47,7 +47,7 @@ async fn give_up(process: &Process, operation: Operation) {
     let invocation = process.invocation(LEFT_S);
     let answer = call(&invocation, operation).await;
     let took = begun.elapsed();
-    assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{operation:?}: {answer:?}");
+    assert!(matches!(answer, Err(StoreError::OutOfTime { .. })), "{operation:?}: {answer:?}");
     assert!(took < Duration::from_secs(LEFT_S), "{operation:?}: {} ms", took.as_millis());
     assert_eq!(invocation.time_left_ms(), 0, "{operation:?}");
     let requests = process.proxy.seen(operation);

@@ -131,10 +131,13 @@ impl Invocation {
         let limit_ms = self.time_left_ms().min(OPERATION_MS);
         if limit_ms == 0 {
             self.note(operation, "not begun: no time");
-            return Err(StoreError::OutOfTime { operation: self.function.name() });
+            return Err(self.out_of_time());
         }
         let (there_ms, back_ms) = self.sim.with(|world| (world.latency_ms(), world.latency_ms()));
         let in_time = there_ms + back_ms < limit_ms;
+        let given_up = |cause| {
+            if limit_ms < OPERATION_MS { self.out_of_time() } else { failed(cause) }
+        };
         match fate {
             Fate::Works if in_time => {
                 self.sim.sleep(there_ms).await;
@@ -160,12 +163,12 @@ impl Invocation {
                 let _ = self.sim.with(effect);
                 self.sim.sleep(limit_ms - there_ms).await;
                 self.note(operation, "has its effect and does not answer");
-                Err(failed("timeout after the effect"))
+                Err(given_up("timeout after the effect"))
             }
             Fate::HangsBefore => {
                 self.sim.sleep(limit_ms).await;
                 self.note(operation, "does not answer");
-                Err(failed("timeout"))
+                Err(given_up("timeout"))
             }
             Fate::LandsLate => {
                 let name = self.name();
@@ -178,7 +181,7 @@ impl Invocation {
                 });
                 self.sim.sleep(limit_ms).await;
                 self.note(operation, "does not answer");
-                Err(failed("timeout"))
+                Err(given_up("timeout"))
             }
             Fate::DiesBefore => {
                 self.sim.sleep(there_ms.min(limit_ms)).await;
@@ -202,6 +205,10 @@ impl Invocation {
         self.note(operation, how);
         self.state.store(state, Ordering::Relaxed);
         pending().await
+    }
+
+    const fn out_of_time(&self) -> StoreError {
+        StoreError::OutOfTime { operation: self.function.name() }
     }
 
     pub(crate) fn note(&self, operation: Operation, what: &str) {

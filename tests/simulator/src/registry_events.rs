@@ -133,3 +133,44 @@ pub(crate) fn check_revoked(world: &mut World) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use backbone::metrics::Metric;
+
+    use super::*;
+    use crate::executor::Executor;
+    use crate::faults::{Fate, Profile};
+    use crate::rng::Rng;
+    use crate::world::{BEGIN_MS, Forced};
+
+    /// A round that begins when its invocation is `begun_ms` old, in which the registry does not answer the first question:
+    /// whether it was a failure, and what it has counted.
+    fn round(begun_ms: u64) -> (bool, [u64; 2]) {
+        let mut world = World::new(Rng::new(1), Profile::clean(), None, false);
+        world.forced = Some(Forced { number: 1, fate: Fate::HangsBefore });
+        let sim = Sim::new(world);
+        let ended = Arc::new(Mutex::new(None));
+        let (task, note) = (sim.clone(), Arc::clone(&ended));
+        sim.spawn(async move {
+            let invocation = Invocation::begin(&task, Function::RegistryEvents);
+            task.sleep(begun_ms).await;
+            let (watch, tally) = (watch(), Tally::default());
+            let failed = watch.reconcile(&invocation, &tally).await.is_err();
+            let counted = [Metric::ReconcileFailed, Metric::ReconcileCutShort].map(|metric| tally.of(metric));
+            *note.lock().unwrap() = Some((failed, counted));
+        });
+        Executor::new(sim).run_until(BEGIN_MS + 120_000);
+        let ended = ended.lock().unwrap().take();
+        ended.expect("a round ends with its invocation")
+    }
+
+    #[test]
+    fn a_round_whose_time_ends_during_a_call_is_cut_short_and_has_not_failed() {
+        let (failed, [failures, cut_short]) = round(55_000);
+        assert!(!failed && failures == 0 && cut_short == 3, "{failed} {failures} {cut_short}");
+        assert_eq!(round(0), (true, [1, 0]), "with time left it is the registry's failure");
+    }
+}
