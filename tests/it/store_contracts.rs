@@ -28,6 +28,7 @@ impl Tables {
             (settings::CONNECTIONS_TABLE, TableKeys::CONNECTIONS),
             (settings::RECEIPTS_TABLE, TableKeys::RECEIPTS),
             (settings::TRUST_TABLE, TableKeys::TRUST),
+            (settings::NONCES_TABLE, TableKeys::NONCES),
             (settings::DELIVERIES_TABLE, TableKeys::DELIVERIES),
         ] {
             let table = PrivateTable::create(&stack, keys).await.unwrap();

@@ -10,7 +10,7 @@ use backbone::auth::{AuthRefusal, Authenticated, Gatekeeper, ProofError, Purpose
 use backbone::error_chain::ErrorChain;
 use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::metrics::Tally;
-use backbone::stores::{Clock, NonceStore, Registry, TrustStore};
+use backbone::stores::{AccessStore, Clock, NonceStore, Registry, TrustStore};
 use backbone_aws::auth_policy::auth_policy;
 use backbone_aws::front_door::front_door;
 use backbone_aws::settings::{CONNECT_PATHS, Settings, SettingsError};
@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use tracing::Instrument;
 
 /// All that this function needs from outside.
-pub trait Outside: TrustStore + NonceStore + Registry + Clock + Sync {}
+pub trait Outside: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync {}
 
-impl<O: TrustStore + NonceStore + Registry + Clock + Sync> Outside for O {}
+impl<O: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync> Outside for O {}
 
 /// A handshake to be authorised, as far as this function reads it.
 #[derive(Debug, Default, Deserialize)]

@@ -9,7 +9,9 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::user_agent::UserAgentInterceptor;
-use aws_sdk_dynamodb::config::{BehaviorVersion, ConfigBag, Intercept, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, ConfigBag, Intercept, Region, StalledStreamProtectionConfig,
+};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::http_client_fn;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeSerializationInterceptorContextRef;

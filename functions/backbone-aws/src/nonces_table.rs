@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `nonce#<hash>` | a used nonce: `seenBy`, the invocation that took it |
 //! | `access#<hash>` | the registry's yes to an access token: `acceptedAtMs` |
+//! | the same, taken back | the time of that yes, `takenBackOfMs`, and until when it may have let somebody in, `letInUntilMs` |
 //! | `rate#<minute>` | `requests` of that minute |
 //!
 //! Each has `expiresAt` in seconds, from which on it counts as absent: DynamoDB itself deletes days later.
@@ -11,8 +12,8 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use backbone::did::AgentDid;
-use backbone::limits::ACCESS_OUTAGE_MS;
-use backbone::stores::{NonceClaim, NonceStore, StoreError};
+use backbone::limits::{ACCESS_OUTAGE_MS, ACCESS_TAKEN_BACK_KEPT_S};
+use backbone::stores::{AccessStore, NonceClaim, NonceStore, RememberedYes, StoreError};
 
 use crate::attributes::{Item, Row, number, text};
 use crate::batch_read::ItemKey;
@@ -24,6 +25,8 @@ const WHAT: &str = "what";
 const EXPIRES_AT: &str = "expiresAt";
 const SEEN_BY: &str = "seenBy";
 const ACCEPTED_AT: &str = "acceptedAtMs";
+const TAKEN_BACK_OF: &str = "takenBackOfMs";
+const LET_IN_UNTIL: &str = "letInUntilMs";
 const REQUESTS: &str = "requests";
 
 /// How long a count is kept after its minute, in seconds: instances report late.
@@ -46,41 +49,6 @@ const ACCESS: &str = "access#";
 
 fn access_what(access_hash: &str) -> String {
     format!("{ACCESS}{access_hash}")
-}
-
-impl Invocation<'_> {
-    /// The hashes of all access tokens of an agent of which a yes is remembered, strongly consistent.
-    pub(crate) async fn accepted_access(&self, agent: &AgentDid) -> Result<Vec<(String, u64)>, StoreError> {
-        const OPERATION: &str = "accepted_access";
-        let mut accepted = Vec::new();
-        let mut after: Option<Item> = None;
-        loop {
-            let query = self
-                .dynamodb()
-                .query()
-                .table_name(self.setting(OPERATION, NONCES_TABLE)?)
-                .key_condition_expression("agentDid = :agent AND begins_with(#what, :access)")
-                .expression_attribute_names("#what", WHAT)
-                .expression_attribute_values(":agent", text(agent.as_str()))
-                .expression_attribute_values(":access", text(ACCESS))
-                .projection_expression("agentDid, #what, acceptedAtMs")
-                .consistent_read(true)
-                .set_exclusive_start_key(after.take());
-            let page =
-                self.in_time(OPERATION, async { query.send().await.map_err(unavailable(OPERATION)) }).await?;
-            let rows = page.items().iter().map(|item| Row { operation: OPERATION, item });
-            let hash = |row: Row<'_>| {
-                let hash = row.find_text(WHAT)?.strip_prefix(ACCESS)?.to_owned();
-                // Of one that cannot be read nobody knows that it is younger than anything.
-                Some((hash, row.find_number(ACCEPTED_AT).unwrap_or_default()))
-            };
-            accepted.extend(rows.filter_map(hash));
-            match page.last_evaluated_key {
-                Some(key) => after = Some(key),
-                None => return Ok(accepted),
-            }
-        }
-    }
 }
 
 impl NonceStore for Invocation<'_> {
@@ -118,35 +86,6 @@ impl NonceStore for Invocation<'_> {
         .await
     }
 
-    async fn remember_access(
-        &self,
-        agent: &AgentDid,
-        access_hash: &str,
-        accepted_at_ms: u64,
-    ) -> Result<(), StoreError> {
-        const OPERATION: &str = "remember_access";
-        let write = self
-            .dynamodb()
-            .put_item()
-            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
-            .item(AGENT, text(agent.as_str()))
-            .item(WHAT, text(access_what(access_hash)))
-            .item(ACCEPTED_AT, number(accepted_at_ms))
-            .item(EXPIRES_AT, number((accepted_at_ms + ACCESS_OUTAGE_MS) / 1_000));
-        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
-    }
-
-    async fn forget_access(&self, agent: &AgentDid, access_hash: &str) -> Result<(), StoreError> {
-        const OPERATION: &str = "forget_access";
-        let write = self
-            .dynamodb()
-            .delete_item()
-            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
-            .key(AGENT, text(agent.as_str()))
-            .key(WHAT, text(access_what(access_hash)));
-        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
-    }
-
     async fn add_requests(&self, agent: &AgentDid, minute: u64, requests: u32) -> Result<u32, StoreError> {
         const OPERATION: &str = "add_requests";
         let write = self
@@ -170,9 +109,90 @@ impl NonceStore for Invocation<'_> {
     }
 }
 
+impl AccessStore for Invocation<'_> {
+    async fn remember_access(
+        &self,
+        agent: &AgentDid,
+        access_hash: &str,
+        accepted_at_ms: u64,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "remember_access";
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+            .item(AGENT, text(agent.as_str()))
+            .item(WHAT, text(access_what(access_hash)))
+            .item(ACCEPTED_AT, number(accepted_at_ms))
+            .item(EXPIRES_AT, number((accepted_at_ms + ACCESS_OUTAGE_MS) / 1_000));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
+    }
+
+    /// One write in the place of the yes: there is no moment at which neither is there.
+    async fn take_back_access(
+        &self,
+        agent: &AgentDid,
+        access_hash: &str,
+        accepted_at_ms: u64,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "take_back_access";
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+            .item(AGENT, text(agent.as_str()))
+            .item(WHAT, text(access_what(access_hash)))
+            .item(TAKEN_BACK_OF, number(accepted_at_ms))
+            .item(LET_IN_UNTIL, number(until_ms))
+            .item(EXPIRES_AT, number(until_ms / 1_000 + ACCESS_TAKEN_BACK_KEPT_S));
+        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
+    }
+
+    async fn remembered_access(&self, agent: &AgentDid) -> Result<Vec<RememberedYes>, StoreError> {
+        const OPERATION: &str = "remembered_access";
+        let mut remembered = Vec::new();
+        let mut after: Option<Item> = None;
+        loop {
+            let query = self
+                .dynamodb()
+                .query()
+                .table_name(self.setting(OPERATION, NONCES_TABLE)?)
+                .key_condition_expression("agentDid = :agent AND begins_with(#what, :access)")
+                .expression_attribute_names("#what", WHAT)
+                .expression_attribute_values(":agent", text(agent.as_str()))
+                .expression_attribute_values(":access", text(ACCESS))
+                .consistent_read(true)
+                .set_exclusive_start_key(after.take());
+            let page =
+                self.in_time(OPERATION, async { query.send().await.map_err(unavailable(OPERATION)) }).await?;
+            let rows = page.items().iter().map(|item| Row { operation: OPERATION, item });
+            remembered.extend(rows.filter_map(remembered_yes));
+            match page.last_evaluated_key {
+                Some(key) => after = Some(key),
+                None => return Ok(remembered),
+            }
+        }
+    }
+}
+
+/// What a row says. Of a yes that cannot be read nobody knows that it is younger than anything, or over.
+fn remembered_yes(row: Row<'_>) -> Option<RememberedYes> {
+    let access_hash = row.find_text(WHAT)?.strip_prefix(ACCESS)?.to_owned();
+    let let_in_until_ms = row.find_number(LET_IN_UNTIL);
+    let said_at = if let_in_until_ms.is_some() { TAKEN_BACK_OF } else { ACCEPTED_AT };
+    let over_ms = || row.find_number(EXPIRES_AT).map_or(u64::MAX, |over_s| over_s.saturating_mul(1_000));
+    Some(RememberedYes {
+        access_hash,
+        accepted_at_ms: row.find_number(said_at).unwrap_or_default(),
+        until_ms: let_in_until_ms.unwrap_or_else(over_ms),
+        is_taken_back: let_in_until_ms.is_some(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::stub::{Answer, NOW_MS, Stub};
@@ -203,6 +223,49 @@ mod tests {
         let claimed = stub.invocation().claim_nonce(&agent(), "h", NOW_MS / 1_000 + 660).await;
         assert_eq!(claimed.unwrap(), NonceClaim::Claimed);
         assert_eq!(stub.seen().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn every_yes_of_an_agent_is_found_and_what_is_left_of_one() {
+        let page = |items: &Value, more: bool| {
+            let mut page = json!({ "Items": items });
+            if more {
+                page["LastEvaluatedKey"] =
+                    json!({ "agentDid": { "S": agent() }, "what": { "S": "access#a" } });
+            }
+            Answer::ok(&page)
+        };
+        let item = |what: &str, numbers: &[(&str, u64)]| {
+            let mut item = json!({ "agentDid": { "S": agent() }, "what": { "S": what } });
+            for (name, value) in numbers {
+                item[*name] = json!({ "N": value.to_string() });
+            }
+            item
+        };
+        let stub = Stub::answering([
+            page(&json!([item("access#a", &[("acceptedAtMs", 5), ("expiresAt", 900)])]), true),
+            page(
+                &json!([
+                    item("access#b", &[("takenBackOfMs", 6), ("letInUntilMs", 70), ("expiresAt", 7_200)]),
+                    item("access#c", &[])
+                ]),
+                false,
+            ),
+        ])
+        .await;
+        let found = stub.invocation().remembered_access(&agent()).await.unwrap();
+        let yes = |hash: &str, accepted_at_ms, until_ms, is_taken_back| RememberedYes {
+            access_hash: hash.to_owned(),
+            accepted_at_ms,
+            until_ms,
+            is_taken_back,
+        };
+        let unreadable = yes("c", 0, u64::MAX, false);
+        assert_eq!(found, [yes("a", 5, 900_000, false), yes("b", 6, 70, true), unreadable]);
+        let bodies = stub.bodies();
+        assert_eq!(bodies[0]["ExpressionAttributeValues"][":access"]["S"], "access#");
+        assert_eq!(bodies[1]["ExclusiveStartKey"]["what"]["S"], "access#a");
+        assert!(bodies.iter().all(|body| body["ConsistentRead"] == true));
     }
 
     #[tokio::test]

@@ -1,14 +1,11 @@
 //! The trust table, as `registry-events` changes it, and the connections table, as it goes through it.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use backbone::did::AgentDid;
 use backbone::id::Id;
-use backbone::stores::{
-    Clock, ConnectionPages, CrlSnapshot, LiveAgents, NonceStore, Revoking, StoreError, TrustChanges,
-};
+use backbone::stores::{Clock, ConnectionPages, CrlSnapshot, LiveAgents, Revoking, StoreError, TrustChanges};
 use backbone::trust::PairSide;
 
 use crate::attributes::{Row, number, text};
@@ -67,16 +64,6 @@ impl TrustChanges for Invocation<'_> {
     async fn revoked_agents(&self, agents: &[AgentDid]) -> Result<BTreeSet<AgentDid>, StoreError> {
         let found = self.trust_rows_of("revoked_agents", agents, agent_key).await?;
         Ok(found.into_iter().cloned().collect())
-    }
-
-    /// The oldest last: an attempt that fails on the way leaves it for the next one to find.
-    async fn forget_sessions(&self, agent: &AgentDid) -> Result<Option<u64>, StoreError> {
-        let mut accepted = self.accepted_access(agent).await?;
-        accepted.sort_unstable_by_key(|(_, accepted_at_ms)| Reverse(*accepted_at_ms));
-        for (hash, _) in &accepted {
-            self.forget_access(agent, hash).await?;
-        }
-        Ok(accepted.last().map(|(_, accepted_at_ms)| *accepted_at_ms))
     }
 
     async fn keep_keys(&self, body: &str, at_ms: u64) -> Result<(), StoreError> {
@@ -211,30 +198,6 @@ mod tests {
         let bodies = stub.bodies();
         assert_eq!(bodies[0]["ConsistentRead"], true);
         assert_eq!(bodies[1]["ExclusiveStartKey"], json!({ "agentDid": { "S": ONE } }));
-    }
-
-    #[tokio::test]
-    async fn every_yes_of_an_agent_is_forgotten() {
-        let page = |what: &str, accepted_at_ms: u64, more: bool| {
-            let key = json!({ "agentDid": { "S": ONE }, "what": { "S": what } });
-            let mut item = key.clone();
-            item["acceptedAtMs"] = json!({ "N": accepted_at_ms.to_string() });
-            let mut page = json!({ "Items": [item] });
-            if more {
-                page["LastEvaluatedKey"] = key;
-            }
-            Answer::ok(&page)
-        };
-        let stub =
-            Stub::answering([page("access#a", 5, true), page("access#b", 7, false), Answer::ok(&json!({}))])
-                .await;
-        assert_eq!(stub.invocation().forget_sessions(&did(ONE)).await.unwrap(), Some(5));
-        let bodies = stub.bodies();
-        assert_eq!(bodies.len(), 4);
-        assert_eq!(bodies[0]["ExpressionAttributeValues"][":access"]["S"], "access#");
-        for (body, what) in bodies[2..].iter().zip(["access#b", "access#a"]) {
-            assert_eq!(body["Key"]["what"]["S"], what);
-        }
     }
 
     #[tokio::test]

@@ -14,8 +14,8 @@ use crate::queue_message::{MESSAGE_VERSION, QueueMessage};
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use crate::stores::{
-    Clock, DeadLetter, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry,
-    SourceQueue, StoreError, TrustStore,
+    AccessStore, Clock, DeadLetter, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore,
+    Registry, SourceQueue, StoreError, TrustStore,
 };
 use crate::trail;
 
@@ -124,7 +124,15 @@ pub async fn accept<O>(
     tally: &Tally,
 ) -> Result<(), Refusal>
 where
-    O: TrustStore + NonceStore + Registry + ReceiptQueue + PeerQueues + DeadLetters + Clock + Sync,
+    O: TrustStore
+        + NonceStore
+        + AccessStore
+        + Registry
+        + ReceiptQueue
+        + PeerQueues
+        + DeadLetters
+        + Clock
+        + Sync,
 {
     if request.body.len() > BODY_BYTES_MAX {
         return Err(Refusal::TooLarge { bytes: request.body.len() });
@@ -206,7 +214,7 @@ pub async fn look_up<O>(
     tally: &Tally,
 ) -> Result<Option<StoredReceipt>, Refusal>
 where
-    O: TrustStore + NonceStore + Registry + ReceiptStore + Clock + Sync,
+    O: TrustStore + NonceStore + AccessStore + Registry + ReceiptStore + Clock + Sync,
 {
     let asked = parse_look_up(raw_query);
     let purpose = Purpose::Receipt { peer: asked.as_ref().ok().and_then(|asked| asked.recipient.as_ref()) };

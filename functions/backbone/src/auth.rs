@@ -1,5 +1,6 @@
 //! The auth chain: who is asking, in the contract's order with its codes (contract 5.9, design 6).
 
+mod access;
 mod access_memory;
 mod ait;
 mod ait_memory;
@@ -17,7 +18,8 @@ mod registry_memory;
 use ed25519_dalek::VerifyingKey;
 use futures_util::future::join;
 
-use self::access_memory::{AccessOutage, HeldYes};
+pub use self::access::{AccessQuestion, check_access};
+pub use self::access_memory::AccessOutage;
 pub use self::ait::{Ait, AitError, Envelope, UnverifiedAit};
 use self::ait_memory::{AitMemory, HeldAit};
 pub use self::caller::{Authenticated, Proven};
@@ -31,11 +33,10 @@ pub use self::refusal::AuthRefusal;
 use self::registry_memory::RegistryMemory;
 pub use self::registry_memory::{RegistryAges, RegistryUnknown};
 use crate::did::AgentDid;
-use crate::error_chain::ErrorChain;
 use crate::id::Id;
 use crate::limits::{HEADER_BYTES_MAX, NONCE_LIFE_S};
-use crate::metrics::{Metric, Tally};
-use crate::stores::{AccessAnswer, Clock, NonceClaim, NonceStore, Registry, TrustStore};
+use crate::metrics::Tally;
+use crate::stores::{AccessStore, Clock, NonceClaim, NonceStore, Registry, TrustStore};
 use crate::trust::{Pair, TrustAnswer, TrustQuestion};
 
 /// What to do when the registry's revocation list cannot be had.
@@ -157,7 +158,7 @@ impl Gatekeeper {
         tally: &Tally,
     ) -> Result<Authenticated, AuthRefusal>
     where
-        O: TrustStore + NonceStore + Registry + Clock + Sync,
+        O: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync,
     {
         let proven = self.prove(outside, request, tally).await?;
         self.admit(outside, proven, purpose, tally).await
@@ -199,7 +200,7 @@ impl Gatekeeper {
         tally: &Tally,
     ) -> Result<Authenticated, AuthRefusal>
     where
-        O: TrustStore + NonceStore + Registry + Clock + Sync,
+        O: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync,
     {
         let Proven { ait, proof, access } = proven;
         let now_s = outside.now_ms() / 1_000;
@@ -229,7 +230,14 @@ impl Gatekeeper {
         let (Some(token), Some(hash)) = (access, access_hash) else {
             return Err(AuthRefusal::AccessRequired);
         };
-        self.check_access(outside, &ait, token, &hash, trust.access_accepted_at_ms, tally).await?;
+        let question = AccessQuestion {
+            agent: ait.agent(),
+            ait_jti: ait.jti(),
+            token,
+            hash: &hash,
+            accepted_at_ms: trust.access_accepted_at_ms,
+        };
+        check_access(outside, &self.access_outage, self.policy.stale, &question, tally).await?;
         // 17: the rate.
         let agent = ait.agent().clone();
         self.rates.count(outside, &agent, self.policy.requests_per_minute, tally).await.map_err(|over| {
@@ -298,56 +306,6 @@ impl Gatekeeper {
         match purpose {
             Purpose::Receipt { .. } if !trust.known => Err(AuthRefusal::Unknown(ait.agent().clone())),
             Purpose::Receipt { .. } | Purpose::Connect => Ok(()),
-        }
-    }
-
-    /// Asks the registry about an access token unless it said yes a short while ago and nobody has taken that back.
-    async fn check_access<O>(
-        &self,
-        outside: &O,
-        ait: &Ait,
-        token: &str,
-        hash: &str,
-        row_at_ms: Option<u64>,
-        tally: &Tally,
-    ) -> Result<(), AuthRefusal>
-    where
-        O: NonceStore + Registry + Clock,
-    {
-        let now_ms = outside.now_ms();
-        let held = HeldYes::of(row_at_ms, now_ms);
-        if held == HeldYes::Fresh {
-            return Ok(());
-        }
-        let may_bridge = held == HeldYes::ForOutage && self.policy.stale == StaleBehavior::FailOpen;
-        if may_bridge && self.access_outage.is_recent(now_ms) {
-            tally.count(Metric::RegistryStale);
-            return Ok(());
-        }
-        match outside.check_access(ait.agent(), ait.jti(), token).await {
-            Ok(AccessAnswer::Accepted) => {
-                if let Err(error) = outside.remember_access(ait.agent(), hash, now_ms).await {
-                    // The row only spares the next request a question: without it that asks.
-                    tracing::warn!("a yes of the registry was not kept: {}", ErrorChain(&error));
-                }
-                Ok(())
-            }
-            Ok(AccessAnswer::Refused) => {
-                if row_at_ms.is_some() {
-                    // It must not bridge an outage that begins now.
-                    outside.forget_access(ait.agent(), hash).await?;
-                }
-                Err(AuthRefusal::AccessInvalid)
-            }
-            Err(error) => {
-                self.access_outage.note(now_ms);
-                if !may_bridge {
-                    return Err(AuthRefusal::AccessUnknown(error));
-                }
-                tracing::warn!("an earlier yes stands in for the registry: {}", ErrorChain(&error));
-                tally.count(Metric::RegistryStale);
-                Ok(())
-            }
         }
     }
 }

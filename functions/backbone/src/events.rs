@@ -25,7 +25,7 @@ use crate::queue_message::{DeliveryTurn, QueueMessage};
 use crate::reconcile::{ReconcileOutside, RegistryWatch};
 use crate::registry_event::RegistryEvent;
 use crate::revocation::{Cut, end_session, revoke};
-use crate::stores::{DeadLetters, DeliveryStore, StoreError};
+use crate::stores::{AccessStore, DeadLetters, DeliveryStore, StoreError};
 use crate::system_delivery::{PairAccepted, SystemDelivery};
 use crate::trust::PairSide;
 
@@ -33,9 +33,9 @@ use crate::trust::PairSide;
 const AGENT_REVOKED: &str = "agent_revoked";
 
 /// All that handling events needs from outside.
-pub trait EventsOutside: ReconcileOutside + DeliveryStore + DeadLetters {}
+pub trait EventsOutside: ReconcileOutside + AccessStore + DeliveryStore + DeadLetters {}
 
-impl<O: ReconcileOutside + DeliveryStore + DeadLetters> EventsOutside for O {}
+impl<O: ReconcileOutside + AccessStore + DeliveryStore + DeadLetters> EventsOutside for O {}
 
 /// The numbers that an operator may change.
 #[derive(Clone, Copy, Debug)]
@@ -70,16 +70,15 @@ struct Desk<'a, O> {
 impl<O: EventsOutside> Desk<'_, O> {
     /// Handles one event so that a panic in it stays in it.
     async fn handle_alone(&self, event: &QueuedMessage) -> Verdict {
-        let message = event;
-        let settled = async {
+        let handled = async {
             let handled = AssertUnwindSafe(self.handle(event)).catch_unwind().await;
-            let outcome = handled.unwrap_or_else(|_| {
+            handled.unwrap_or_else(|_| {
                 note_panic(self.tally);
-                Outcome::Retry(wait_s(message))
-            });
-            settle(self.outside, message, outcome, self.tally).await
+                Outcome::Retry(wait_s(event))
+            })
         };
-        settled.instrument(message.span()).await
+        let outcome = handled.instrument(event.span()).await;
+        settle(self.outside, event, outcome, self.tally).await
     }
 
     async fn handle(&self, event: &QueuedMessage) -> Outcome {
@@ -116,18 +115,18 @@ impl<O: EventsOutside> Desk<'_, O> {
 
     async fn revoke(&self, event: &QueuedMessage, agent: &AgentDid) -> Result<Outcome, StoreError> {
         let cut = revoke(self.outside, agent, AGENT_REVOKED, self.tally).await?;
-        Ok(self.after_cut(event, &cut))
+        Ok(self.after_cut(event, &cut, u64::MAX))
     }
 
-    /// A handshake may have passed the authorizer before the session was forgotten, and write its row only now; so
-    /// this is done twice, the second time when no such handshake can be left. A socket of a later session stays.
+    /// A handshake may have passed the authorizer before the session was forgotten, and write its row, and a yes, only
+    /// now; so this is done again when no such handshake can be left. A socket of a later session stays.
     async fn end_session(&self, event: &QueuedMessage, agent: &AgentDid) -> Result<Outcome, StoreError> {
-        let first_seen_ms = event.first_seen_ms;
-        let opened_until_ms = first_seen_ms.saturating_add(SESSION_END_SPREAD_MS);
-        let cut = end_session(self.outside, agent, event.sent_ms, opened_until_ms, self.tally).await?;
-        let outcome = self.after_cut(event, &cut);
-        let passed_ms = self.outside.now_ms().saturating_sub(first_seen_ms);
-        let left_ms = (SESSION_END_SPREAD_MS + HANDSHAKE_MS_MAX).saturating_sub(passed_ms);
+        let ended_at_ms = if event.sent_ms > 0 { event.sent_ms } else { self.outside.now_ms() };
+        let opened_until_ms = event.first_seen_ms.saturating_add(SESSION_END_SPREAD_MS);
+        let end = end_session(self.outside, agent, ended_at_ms, opened_until_ms, self.tally).await?;
+        let outcome = self.after_cut(event, &end.cut, ended_at_ms);
+        let over_ms = end.opened_until_ms.saturating_add(HANDSHAKE_MS_MAX);
+        let left_ms = over_ms.saturating_sub(self.outside.now_ms());
         if matches!(outcome, Outcome::Done) && left_ms > 0 {
             return Ok(Outcome::Retry(seconds(left_ms)));
         }
@@ -138,13 +137,15 @@ impl<O: EventsOutside> Desk<'_, O> {
     }
 
     /// A socket that is only opening is cut again in a moment; when the queue would give the event up before that,
-    /// once more when it must be open.
-    fn after_cut(&self, event: &QueuedMessage, cut: &Cut) -> Outcome {
+    /// once more when it must be open. How long it took is measured of sockets opened until `measured_until_ms`.
+    fn after_cut(&self, event: &QueuedMessage, cut: &Cut, measured_until_ms: u64) -> Outcome {
         match cut {
             Cut::Nothing => Outcome::Done,
-            Cut::Closed => {
-                let taken_ms = self.outside.now_ms().saturating_sub(event.sent_ms);
-                self.tally.measure(Measure::TimeToCut, taken_ms);
+            Cut::Closed { connected_at_ms } => {
+                if event.sent_ms > 0 && *connected_at_ms <= measured_until_ms {
+                    let taken_ms = self.outside.now_ms().saturating_sub(event.sent_ms);
+                    self.tally.measure(Measure::TimeToCut, taken_ms);
+                }
                 Outcome::Done
             }
             Cut::NotOpenYet(_) if event.receive_count < RECEIVES_BEFORE_MAILBOX => {

@@ -143,7 +143,8 @@ pub enum Measure {
     QueueAge,
     /// [`Latency`](Self::Latency) of a receipt that waited in its sender's mailbox.
     MailboxAge,
-    /// From the moment the events queue had an event to the end of the socket that it cuts, in milliseconds.
+    /// From the moment the events queue had an event to the end of the socket that it cuts, in milliseconds. What opened
+    /// only after the end of its session is none of these: that is looked for half a minute later.
     TimeToCut,
 }
 

@@ -281,7 +281,7 @@ async fn cut_found<O: ReconcileOutside>(
 ) -> Result<(), StoreError> {
     match cut(outside, agent, u64::MAX, tally).await? {
         Cut::Nothing => {}
-        Cut::Closed => {
+        Cut::Closed { .. } => {
             tally.count(Metric::ReconcileCut);
             tracing::warn!(agent.did = %agent, "a revoked agent still had a socket");
         }

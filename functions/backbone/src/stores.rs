@@ -4,6 +4,7 @@
 //! outcome (a lost race, a closed socket) is a `#[must_use]` enum and not an error; an error means that the answer is
 //! not known.
 
+mod access;
 mod connections;
 mod deliveries;
 mod events;
@@ -15,6 +16,7 @@ mod registry;
 mod trust;
 mod trust_changes;
 
+pub use self::access::{AccessStore, RememberedYes};
 pub use self::connections::{Claimed, ConnectionStore};
 pub use self::deliveries::{DeliveryPage, DeliveryStore, Kept, TurnNote};
 pub use self::events::{EventQueue, EventSent};

@@ -12,7 +12,7 @@ use backbone::limits::BODY_BYTES_MAX;
 use backbone::metrics::Tally;
 use backbone::receipt::StoredReceipt;
 use backbone::stores::{
-    Clock, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry, TrustStore,
+    AccessStore, Clock, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry, TrustStore,
 };
 use backbone::timestamp::to_iso;
 use backbone_aws::auth_policy::auth_policy;
@@ -28,13 +28,23 @@ const HEALTH_PATH: &str = "/health";
 
 /// All that this function needs from outside.
 pub trait Outside:
-    TrustStore + NonceStore + Registry + ReceiptQueue + PeerQueues + DeadLetters + ReceiptStore + Clock + Sync
+    TrustStore
+    + NonceStore
+    + AccessStore
+    + Registry
+    + ReceiptQueue
+    + PeerQueues
+    + DeadLetters
+    + ReceiptStore
+    + Clock
+    + Sync
 {
 }
 
 impl<O> Outside for O where
     O: TrustStore
         + NonceStore
+        + AccessStore
         + Registry
         + ReceiptQueue
         + PeerQueues

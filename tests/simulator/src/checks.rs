@@ -250,7 +250,10 @@ impl World {
     pub(crate) fn check_closing(&mut self, connection_id: &str) {
         let Some(agent) = self.sockets.agent(connection_id).cloned() else { return };
         let connection = ConnectionRef { agent, connection_id: connection_id.to_owned(), connected_at_ms: 0 };
-        if self.tables.row_of(&connection).is_some() && !self.tables.revoked.contains_key(&connection.agent) {
+        let agent = &connection.agent;
+        let may_be_closed =
+            self.tables.revoked.contains_key(agent) || self.may_be_of_ended_session(agent, connection_id);
+        if self.tables.row_of(&connection).is_some() && !may_be_closed {
             self.violated(
                 Invariant::NewerSocketSurvives,
                 format!("{connection_id} is the newest and was closed"),

@@ -8,6 +8,7 @@ use backbone::session::{connect, disconnect};
 use crate::executor::Sim;
 use crate::invocation::{Function, Invocation};
 use crate::planted::Planted;
+use crate::sessions::Dialler;
 use crate::sockets::{SOCKET_LIFE_MS, SocketState};
 use crate::world::{BEGIN_MS, World};
 
@@ -36,10 +37,11 @@ pub(crate) struct Visit {
 
 /// Plays the sockets of a script.
 pub(crate) async fn visit(sim: Sim, agent: AgentDid, visits: &'static [Visit]) {
+    let mut dialler = Dialler::of(&sim, agent);
     for visit in visits {
         let pause_ms = (BEGIN_MS + visit.from_s * 1_000).saturating_sub(sim.now_ms());
         sim.sleep(pause_ms).await;
-        let Some(connection) = open(&sim, &agent).await else { continue };
+        let Some(connection) = open(&sim, &mut dialler).await else { continue };
         let id = connection.connection_id.clone();
         let until_ms = BEGIN_MS + visit.until_s * 1_000;
         sim.wait_until(until_ms, |world| world.sockets.is(&id, SocketState::Closed).then_some(())).await;
@@ -59,12 +61,13 @@ pub(crate) async fn visit_and_return(sim: Sim, agent: AgentDid, visits: &'static
 
 /// One connector of one agent, for ever.
 pub(crate) async fn live(sim: Sim, agent: AgentDid, habits: Habits) {
+    let mut dialler = Dialler::of(&sim, agent);
     stay_away(&sim, habits).await;
     loop {
         if habits.is_second && sim.with(|world| world.calm) {
             return;
         }
-        if let Some(connection) = open(&sim, &agent).await {
+        if let Some(connection) = open(&sim, &mut dialler).await {
             stay(&sim, &connection, habits).await;
             announce_end(&sim, connection);
             stay_away(&sim, habits).await;
@@ -76,13 +79,13 @@ pub(crate) async fn live(sim: Sim, agent: AgentDid, habits: Habits) {
 }
 
 /// A handshake. The socket is open only when `$connect` has returned.
-async fn open(sim: &Sim, agent: &AgentDid) -> Option<ConnectionRef> {
-    let (connection, bug) = sim.with(|world| {
-        let now_ms = world.now_ms();
-        let connection = world.sockets.begin(agent, now_ms);
-        world.note(|| format!("{} dials", connection.connection_id));
-        (connection, world.bug)
-    });
+async fn open(sim: &Sim, dialler: &mut Dialler) -> Option<ConnectionRef> {
+    let connection = dialler.dial(sim);
+    if !dialler.is_let_in(sim).await {
+        sim.with(|world| world.end_socket(&connection.connection_id));
+        return None;
+    }
+    let bug = sim.with(|world| world.bug);
     let invocation = Invocation::begin(sim, Function::Connection);
     let tally = Tally::default();
     let outside = Planted { inner: &invocation, bug };

@@ -18,7 +18,7 @@ pub use self::deliveries::{
 };
 pub use self::trust::{
     a_revocation_is_new_once_and_seen_at_once, a_revoked_token_is_no_revoked_agent,
-    every_live_agent_is_on_one_page,
+    a_yes_that_is_taken_back_leaves_its_time, every_live_agent_is_on_one_page,
 };
 
 /// When everything here expires, in seconds since the Unix epoch: in 2100, so that nothing is collected meanwhile.
@@ -48,6 +48,7 @@ macro_rules! each_contract {
             deliveries_are_read_in_pages
             a_revocation_is_new_once_and_seen_at_once
             a_revoked_token_is_no_revoked_agent
+            a_yes_that_is_taken_back_leaves_its_time
             every_live_agent_is_on_one_page
         }
     };

@@ -12,13 +12,14 @@ use crate::connectors::{self, Visit};
 use crate::event_source;
 use crate::executor::Sim;
 use crate::faults::{Fate, Profile};
-use crate::operation::Operation;
+use crate::operation::{Operation, Service};
 use crate::peers;
 use crate::queue::Content;
 use crate::recipients::{self, Mood};
 use crate::registry_events;
 use crate::rng::Rng;
 use crate::run::{Report, settle};
+use crate::sessions;
 use crate::traffic::{self, Statement, agent};
 use crate::world::{BEGIN_MS, Forced, World};
 
@@ -47,12 +48,14 @@ pub struct Script {
     posts: &'static [(u64, u64, Status)],
     /// The receipts come from a peer, with forged ones beside them.
     is_from_peer: bool,
-    /// From when to when API Gateway takes no frames.
-    outage_s: Option<(u64, u64)>,
+    /// What fails, from when to when.
+    outage_s: Option<(Service, u64, u64)>,
     /// When events happen that the sender is told of.
     events: &'static [u64],
     /// When the sender is revoked at the registry, and whether that is told.
     revoked: Option<(u64, bool)>,
+    /// When the sender's session ends at the registry, and whether it waits for a handshake to do so.
+    session_ends: Option<(u64, bool)>,
     mood: Mood,
     is_frail: bool,
     has_junk: bool,
@@ -68,6 +71,7 @@ const NONE: Script = Script {
     outage_s: None,
     events: &[],
     revoked: None,
+    session_ends: None,
     mood: Mood::Accepts,
     is_frail: false,
     has_junk: false,
@@ -78,7 +82,7 @@ const DELIVERED: Status = Status::DeliveredToWebhook;
 const DEAD: Status = Status::DeadLettered;
 
 /// Together they reach every operation.
-pub const SCRIPTS: [Script; 11] = [
+pub const SCRIPTS: [Script; 13] = [
     Script {
         name: "online: a receipt, the same again, another state, and junk beside them",
         visits: &[Visit { from_s: 1, until_s: 50, is_announced: true }],
@@ -118,7 +122,7 @@ pub const SCRIPTS: [Script; 11] = [
         name: "outage: seven receives, the mailbox, a drain",
         visits: &[Visit { from_s: 1, until_s: 1_100, is_announced: true }],
         posts: &[(5, 1, DELIVERED), (6, 2, DELIVERED)],
-        outage_s: Some((4, 900)),
+        outage_s: Some((Service::Gateway, 4, 900)),
         ends_s: 1_200,
         ..NONE
     },
@@ -180,6 +184,30 @@ pub const SCRIPTS: [Script; 11] = [
         ends_s: 420,
         ..NONE
     },
+    Script {
+        name: "session ended: a socket that opens meanwhile, and one of the next session",
+        visits: &[
+            Visit { from_s: 1, until_s: 9, is_announced: true },
+            Visit { from_s: 10, until_s: 40, is_announced: true },
+            Visit { from_s: 42, until_s: 45, is_announced: true },
+            Visit { from_s: 46, until_s: 100, is_announced: true },
+        ],
+        session_ends: Some((10, true)),
+        ends_s: 120,
+        ..NONE
+    },
+    Script {
+        name: "session ended late: sockets that open on its yes, and one that opens when it is taken back",
+        visits: &[
+            Visit { from_s: 1, until_s: 20, is_announced: true },
+            Visit { from_s: 30, until_s: 100, is_announced: true },
+        ],
+        rival: &[Visit { from_s: 45, until_s: 100, is_announced: true }],
+        outage_s: Some((Service::Queries, 5, 45)),
+        session_ends: Some((10, false)),
+        ends_s: 120,
+        ..NONE
+    },
 ];
 
 impl Script {
@@ -199,12 +227,13 @@ impl Script {
     }
 
     fn prepare(&self, forced: Option<Forced>, traced: bool) -> Sim {
-        let profile = match self.outage_s {
-            Some((from_s, until_s)) => {
-                Profile::gateway_outage(BEGIN_MS + from_s * 1_000, BEGIN_MS + until_s * 1_000)
+        let mut profile = match self.outage_s {
+            Some((service, from_s, until_s)) => {
+                Profile::outage(service, BEGIN_MS + from_s * 1_000, BEGIN_MS + until_s * 1_000)
             }
             None => Profile::clean(),
         };
+        profile.session_ends = self.session_ends.is_some();
         let mut world = World::new(Rng::new(1), profile, None, traced);
         world.forced = forced;
         world.moods.insert(agent("sender", 0), self.mood);
@@ -265,6 +294,10 @@ impl Script {
             sim.spawn(registry_events::poll(sim.clone()));
             sim.spawn(registry_events::reconcile(sim.clone()));
             sim.spawn(registry_events::revoke(sim.clone(), agent("sender", 0), at_s * 1_000, is_told));
+        }
+        if let Some((at_s, in_handshake)) = self.session_ends {
+            sim.spawn(registry_events::poll(sim.clone()));
+            sim.spawn(sessions::end(sim.clone(), agent("sender", 0), at_s * 1_000, in_handshake));
         }
         if self.has_junk {
             sim.with(|world| {

@@ -71,6 +71,8 @@ pub(crate) struct Profile {
     pub(crate) peers: bool,
     pub(crate) redrives: bool,
     pub(crate) revocations: bool,
+    /// Sessions end at the registry, and connectors need one to be let in.
+    pub(crate) session_ends: bool,
     pub(crate) fights: bool,
     /// Connectors that die of receipt frames.
     pub(crate) frail: bool,
@@ -84,10 +86,9 @@ impl Profile {
         Self::default()
     }
 
-    /// A run in which only API Gateway fails, and only for some time.
-    pub(crate) fn gateway_outage(from_ms: u64, until_ms: u64) -> Self {
-        let outage = Outage { service: Service::Gateway, from_ms, until_ms };
-        Self { outages: vec![outage], ..Self::default() }
+    /// A run in which only one service fails, and only for some time.
+    pub(crate) fn outage(service: Service, from_ms: u64, until_ms: u64) -> Self {
+        Self { outages: vec![Outage { service, from_ms, until_ms }], ..Self::default() }
     }
 
     /// Whether nothing can go wrong.
@@ -130,12 +131,19 @@ impl Profile {
             peers,
             redrives: rate(300, 1) > 0,
             revocations: rate(250, 1) > 0,
+            session_ends: rate(250, 1) > 0,
             fights: rate(200, 1) > 0,
             frail: rate(200, 1) > 0,
             cursed: false,
         };
-        for service in [Service::Tables, Service::Queue, Service::Gateway, Service::Registry] {
-            if rng.chance(150) {
+        for (service, per_mille) in [
+            (Service::Tables, 150),
+            (Service::Queue, 150),
+            (Service::Gateway, 150),
+            (Service::Registry, 150),
+            (Service::Queries, if profile.session_ends { 500 } else { 0 }),
+        ] {
+            if per_mille > 0 && rng.chance(per_mille) {
                 let begin_ms = rng.between(from_ms, until_ms);
                 let end_ms = rng.between(begin_ms, begin_ms + 600_000);
                 profile.outages.push(Outage { service, from_ms: begin_ms, until_ms: end_ms });

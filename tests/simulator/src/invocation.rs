@@ -17,13 +17,14 @@ use crate::operation::Operation;
 use crate::world::World;
 
 /// One operation takes at most this long, in milliseconds, as on AWS.
-const OPERATION_MS: u64 = 8_000;
+pub(crate) const OPERATION_MS: u64 = 8_000;
 /// What is left of an invocation for its answer, in milliseconds.
 const RESERVE_MS: u64 = 1_000;
 
-/// The functions of the receipt path.
+/// The functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
+    Authorizer,
     Receipt,
     Consumer,
     Connection,
@@ -33,6 +34,7 @@ pub(crate) enum Function {
 impl Function {
     const fn name(self) -> &'static str {
         match self {
+            Self::Authorizer => "authorizer",
             Self::Receipt => "receipt",
             Self::Consumer => "consumer",
             Self::Connection => "connection",
@@ -42,6 +44,7 @@ impl Function {
 
     const fn timeout_ms(self) -> u64 {
         match self {
+            Self::Authorizer => 9_000,
             Self::Receipt => 15_000,
             Self::Consumer => 30_000,
             Self::Connection => 10_000,
@@ -173,7 +176,7 @@ impl Invocation {
             Fate::LandsLate => {
                 let name = self.name();
                 self.sim.with(|world| {
-                    let late_ms = limit_ms + world.rng.between(0, 20_000);
+                    let late_ms = limit_ms + world.rng.between(0, operation.late_ms_max());
                     world.schedule.happen_in(late_ms, move |world| {
                         world.note(|| format!("{name}: {operation:?} lands late"));
                         let _ = effect(world);

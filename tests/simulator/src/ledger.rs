@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::receipt::{Receipt, ReceiptKey};
 use backbone::system_delivery::{DeliveryKey, SystemDelivery};
@@ -31,6 +32,8 @@ pub enum Invariant {
     NeverRegresses,
     /// A revoked agent is pushed nothing and keeps no socket.
     RevokedIsCut,
+    /// A session that has ended keeps no socket and opens none.
+    EndedIsCut,
 }
 
 impl Invariant {
@@ -48,6 +51,7 @@ impl Invariant {
             Self::Settles => "I9",
             Self::NeverRegresses => "I10",
             Self::RevokedIsCut => "revocation",
+            Self::EndedIsCut => "session",
         }
     }
 }
@@ -122,6 +126,9 @@ pub(crate) struct Ledger {
     pub(crate) acknowledged: BTreeSet<DeliveryKey>,
     /// How often API Gateway has taken the frame of a delivery.
     pub(crate) offered: BTreeMap<DeliveryKey, u64>,
+    /// Until when sockets may have been opened on a session of an agent that has ended, by all that its ends have seen so
+    /// far, in milliseconds since the Unix epoch.
+    pub(crate) let_in_until_ms: BTreeMap<AgentDid, u64>,
     /// What ended so, by frame and time: a state leaves its mailbox and the queue, and is counted once.
     pub(crate) ends: BTreeSet<(CountedEnd, Id, u64)>,
     /// What was let pass, by frame and time.

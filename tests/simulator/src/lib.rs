@@ -30,6 +30,7 @@ mod registry_outside;
 mod rng;
 mod run;
 mod schedule;
+mod sessions;
 mod sockets;
 mod tables;
 mod traffic;

@@ -1,9 +1,15 @@
 //! The operations that handlers wait for.
 
+use backbone::limits::ACCESS_TAKE_BACK_MS;
+
+use crate::invocation::OPERATION_MS;
+
 /// Who carries an operation out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Tables,
+    /// Queries of the nonces table, which only the end of a session makes.
+    Queries,
     Queue,
     Gateway,
     Registry,
@@ -72,11 +78,21 @@ pub enum Operation {
     LiveAgents,
     /// The registry's keys, or its revocation list.
     AskRegistry,
+    /// What a request asks about trust: here, the yes to its access token.
+    Trust,
+    /// The registry's word on an access token.
+    CheckAccess,
+    /// A yes, kept.
+    RememberAccess,
+    /// A yes, taken back.
+    TakeBackAccess,
+    /// Every yes to an agent.
+    RememberedAccess,
 }
 
 impl Operation {
     /// Every one.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 35] = [
         Self::ReadForDelivery,
         Self::Record,
         Self::Replace,
@@ -107,6 +123,11 @@ impl Operation {
         Self::KeepRegistry,
         Self::LiveAgents,
         Self::AskRegistry,
+        Self::Trust,
+        Self::CheckAccess,
+        Self::RememberAccess,
+        Self::TakeBackAccess,
+        Self::RememberedAccess,
     ];
 
     pub(crate) const fn service(self) -> Service {
@@ -134,11 +155,21 @@ impl Operation {
             | Self::RevokedRows
             | Self::RegistryRows
             | Self::KeepRegistry
-            | Self::LiveAgents => Service::Tables,
+            | Self::LiveAgents
+            | Self::Trust
+            | Self::RememberAccess
+            | Self::TakeBackAccess => Service::Tables,
+            Self::RememberedAccess => Service::Queries,
             Self::Send | Self::ShowAgain | Self::Bury => Service::Queue,
             Self::Push | Self::Close => Service::Gateway,
-            Self::AskRegistry => Service::Registry,
+            Self::AskRegistry | Self::CheckAccess => Service::Registry,
         }
+    }
+
+    /// How long after its caller has given up it may still have its effect, in milliseconds. That a yes is taken back no
+    /// later than `ACCESS_TAKE_BACK_MS` after somebody has begun to is what the end of a session relies on.
+    pub(crate) const fn late_ms_max(self) -> u64 {
+        if matches!(self, Self::TakeBackAccess) { ACCESS_TAKE_BACK_MS - OPERATION_MS } else { 20_000 }
     }
 
     /// Whether code around it may panic in a run: what one record does, not what the whole batch shares.
@@ -155,7 +186,8 @@ impl Operation {
             | Self::NoteTurn
             | Self::RemoveDelivery
             | Self::RestoreDelivery
-            | Self::RevokeAgent => true,
+            | Self::RevokeAgent
+            | Self::RememberedAccess => true,
             Self::ReadForDelivery
             | Self::Connection
             | Self::Claim
@@ -173,7 +205,11 @@ impl Operation {
             | Self::RegistryRows
             | Self::KeepRegistry
             | Self::LiveAgents
-            | Self::AskRegistry => false,
+            | Self::AskRegistry
+            | Self::Trust
+            | Self::CheckAccess
+            | Self::RememberAccess
+            | Self::TakeBackAccess => false,
         }
     }
 }

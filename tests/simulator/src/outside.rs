@@ -5,8 +5,8 @@ use backbone::did::AgentDid;
 use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
-    Claimed, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, Gateway, MailboxItem, Push,
-    ReceiptQueue, ReceiptStore, Recorded, SourceQueue, StoreError, TrustStore, Waiting,
+    Claimed, Clock, Closed, ConnectionStore, DeadLetter, DeadLetters, DeliveryState, Gateway, MailboxItem,
+    Push, ReceiptQueue, ReceiptStore, Recorded, SourceQueue, StoreError, TrustStore, Waiting,
 };
 use backbone::trust::{Pair, RegistryRows, TrustAnswer, TrustQuestion};
 
@@ -331,8 +331,17 @@ impl ConnectionStore for Invocation {
 }
 
 impl TrustStore for Invocation {
-    async fn trust(&self, _question: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
-        Ok(TrustAnswer::default())
+    /// Only the yes to the access token: nothing else is asked here.
+    async fn trust(&self, question: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
+        let (question, now_ms) = (question.clone(), self.now_ms());
+        self.call(Operation::Trust, move |world| {
+            let yes =
+                question.access_hash.and_then(|hash| world.tables.access.get(&question.agent)?.get(&hash));
+            let stands = yes.filter(|yes| !yes.is_taken_back && now_ms < yes.until_ms);
+            let access_accepted_at_ms = stands.map(|yes| yes.accepted_at_ms);
+            Ok(TrustAnswer { access_accepted_at_ms, ..TrustAnswer::default() })
+        })
+        .await
     }
 
     async fn agent_revoked(&self, agent: &AgentDid) -> Result<bool, StoreError> {

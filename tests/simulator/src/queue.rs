@@ -39,6 +39,7 @@ pub(crate) struct Message {
     correlation_id: String,
     visible_at_ms: u64,
     receive_count: u32,
+    sent_ms: u64,
     first_seen_ms: u64,
     /// The latest receive; older handles no longer work.
     receive: u64,
@@ -74,13 +75,13 @@ impl Queue {
         handle.starts_with(initial(self.source))
     }
 
-    /// Sends a message `copies` times under one id: at least once is what a standard queue promises.
+    /// Sends a message `copies` times under one id, at least once is what a standard queue promises: now, to be seen later.
     pub(crate) fn send(
         &mut self,
         content: &Content,
         origin_proxy: Option<&str>,
         correlation_id: &str,
-        visible_at_ms: u64,
+        (now_ms, visible_at_ms): (u64, u64),
         copies: u64,
     ) {
         self.sent += 1;
@@ -94,6 +95,7 @@ impl Queue {
                 correlation_id: correlation_id.to_owned(),
                 visible_at_ms,
                 receive_count: 0,
+                sent_ms: now_ms,
                 first_seen_ms: 0,
                 receive: self.receives,
             };
@@ -162,7 +164,7 @@ impl Queue {
     /// Moves what is in the dead-letter queue back, under new ids.
     pub(crate) fn redrive(&mut self, now_ms: u64) {
         for dead in std::mem::take(&mut self.dead) {
-            self.send(&dead.content, dead.origin_proxy.as_deref(), "redrive", now_ms, 1);
+            self.send(&dead.content, dead.origin_proxy.as_deref(), "redrive", (now_ms, now_ms), 1);
         }
     }
 
@@ -263,8 +265,7 @@ impl Message {
             origin_proxy: self.origin_proxy.clone(),
             correlation_id: Some(self.correlation_id.clone()),
             receive_count: self.receive_count,
-            // What is looked at later is no younger than it is.
-            sent_ms: self.first_seen_ms,
+            sent_ms: self.sent_ms,
             first_seen_ms: self.first_seen_ms,
         }
     }
@@ -278,7 +279,7 @@ mod tests {
         let mut queue = Queue::empty(SourceQueue::Receipts);
         for number in 0..messages {
             let junk = Content::Junk { body: number.to_string(), version: None };
-            queue.send(&junk, None, "c", 0, 1);
+            queue.send(&junk, None, "c", (0, 0), 1);
         }
         queue
     }
@@ -299,7 +300,7 @@ mod tests {
     #[test]
     fn a_delay_and_a_changed_visibility_are_kept() {
         let (mut queue, mut rng) = (Queue::empty(SourceQueue::Receipts), Rng::new(1));
-        queue.send(&Content::Junk { body: String::new(), version: None }, None, "c", 1_000, 1);
+        queue.send(&Content::Junk { body: String::new(), version: None }, None, "c", (0, 1_000), 1);
         assert!(queue.receive(999, 10, 0, &mut rng).is_empty());
         let received = queue.receive(1_000, 10, 0, &mut rng);
         assert!(queue.show_at(&received[0].receipt_handle, 3_000));
@@ -326,7 +327,7 @@ mod tests {
     #[test]
     fn copies_share_an_id_and_are_deleted_one_by_one() {
         let (mut queue, mut rng) = (Queue::empty(SourceQueue::Receipts), Rng::new(1));
-        queue.send(&Content::Junk { body: String::new(), version: None }, None, "c", 0, 2);
+        queue.send(&Content::Junk { body: String::new(), version: None }, None, "c", (0, 0), 2);
         let batch = queue.receive(0, 10, 0, &mut rng);
         assert_eq!(batch[0].message_id, batch[1].message_id);
         queue.delete(&batch[0].receipt_handle);

@@ -22,11 +22,13 @@ pub(crate) struct RegistryModel {
     key: SigningKey,
     /// Since when, in milliseconds since the Unix epoch.
     pub(crate) revoked: BTreeMap<AgentDid, u64>,
+    /// How many of an agent's sessions have ended, which is the number of the one that lives.
+    ended: BTreeMap<AgentDid, u64>,
 }
 
 impl RegistryModel {
     pub(crate) fn new() -> Self {
-        Self { key: SigningKey::from_bytes(&[7; 32]), revoked: BTreeMap::new() }
+        Self { key: SigningKey::from_bytes(&[7; 32]), revoked: BTreeMap::new(), ended: BTreeMap::new() }
     }
 
     /// The body of its key set.
@@ -53,6 +55,21 @@ impl RegistryModel {
     /// The event that tells of a revocation.
     pub(crate) fn revoked_event(agent: &AgentDid) -> String {
         let data = json!({ "agentId": "x", "reason": "agent_revoked", "metadata": { "agentDid": agent } });
+        json!({ "type": "agent.auth.revoked", "data": data }).to_string()
+    }
+
+    /// The number of an agent's session that lives.
+    pub(crate) fn session(&self, agent: &AgentDid) -> u64 {
+        self.ended.get(agent).copied().unwrap_or_default()
+    }
+
+    /// Ends an agent's session, in the place of which another lives, and returns the event that tells of it.
+    pub(crate) fn end_session(&mut self, agent: &AgentDid) -> String {
+        let ended = self.session(agent);
+        self.ended.insert(agent.clone(), ended + 1);
+        // The number is for the checks: a registry would not say it.
+        let metadata = json!({ "agentDid": agent, "session": ended });
+        let data = json!({ "agentId": "x", "reason": "owner_auth_revoke", "metadata": metadata });
         json!({ "type": "agent.auth.revoked", "data": data }).to_string()
     }
 

@@ -13,7 +13,7 @@ use crate::event_source::{receive, wait_for_a_message};
 use crate::executor::Sim;
 use crate::invocation::{Function, Invocation};
 use crate::ledger::Invariant;
-use crate::planted::Planted;
+use crate::planted::{Bug, Planted};
 use crate::queue::Content;
 use crate::registry::{ORIGIN, RegistryModel};
 use crate::sockets::SocketState;
@@ -45,11 +45,15 @@ pub(crate) async fn poll(sim: Sim) {
 
 async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedMessage]) {
     let bug = sim.with(|world| world.bug);
+    sim.with(|world| note_session_ends(world, batch));
     let invocation = Invocation::begin(sim, Function::RegistryEvents);
     let outside = Planted { inner: &invocation, bug };
     let tally = Tally::default();
     let handled = handle_events(&outside, watch, SETTINGS, batch, &tally);
-    let Some(verdicts) = invocation.run(&tally, handled).await else { return };
+    let Some(mut verdicts) = invocation.run(&tally, handled).await else { return };
+    if bug == Some(Bug::EventIsSeenOnce) {
+        verdicts.fill(Verdict::Done);
+    }
     sim.with(|world| {
         for (event, verdict) in batch.iter().zip(verdicts) {
             if verdict == Verdict::Done && !world.chance(world.profile.not_deleted) {
@@ -60,6 +64,14 @@ async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedMessage]) {
     });
 }
 
+fn note_session_ends(world: &mut World, batch: &[QueuedMessage]) {
+    for event in batch {
+        if let Ok(RegistryEvent::SessionEnded(agent)) = RegistryEvent::parse(&event.body, "registry.test") {
+            world.note_session_end(&agent, event.first_seen_ms);
+        }
+    }
+}
+
 /// An event has left the queue for good: its agent's newest socket is closed, or will not open (a fence, not a flag).
 fn delete(world: &mut World, event: &QueuedMessage) {
     let Some(deleted) = world.events.delete(&event.receipt_handle) else { return };
@@ -67,6 +79,11 @@ fn delete(world: &mut World, event: &QueuedMessage) {
     match RegistryEvent::parse(&body, "registry.test") {
         Ok(RegistryEvent::AgentRevoked(agent)) => {
             world.schedule.happen_in(HANDSHAKES_OVER_MS, move |world| check_cut(world, &agent));
+        }
+        Ok(RegistryEvent::SessionEnded(agent)) => {
+            world.schedule.happen_in(HANDSHAKES_OVER_MS, move |world| {
+                world.check_session_ended(&agent, &body);
+            });
         }
         Ok(_) => {}
         Err(_) => {

@@ -12,6 +12,7 @@ use backbone::trust::PairSide;
 
 use crate::invocation::Invocation;
 use crate::operation::Operation;
+use crate::sessions;
 
 /// Agents on one page of the connections: few, so that there are several pages.
 const PAGE: usize = 2;
@@ -51,10 +52,6 @@ impl TrustChanges for Invocation {
             Ok(agents.into_iter().filter(|agent| world.tables.revoked.contains_key(agent)).collect())
         })
         .await
-    }
-
-    async fn forget_sessions(&self, agent: &AgentDid) -> Result<Option<u64>, StoreError> {
-        unreachable!("no simulated event ends a session: {agent}")
     }
 
     async fn keep_keys(&self, body: &str, at_ms: u64) -> Result<(), StoreError> {
@@ -99,9 +96,14 @@ impl Registry for Invocation {
         &self,
         agent: &AgentDid,
         _ait_jti: Id,
-        _access_token: &str,
+        access_token: &str,
     ) -> Result<AccessAnswer, StoreError> {
-        unreachable!("no simulated handler asks about a token: {agent}")
+        let (agent, token) = (agent.clone(), access_token.to_owned());
+        self.call(Operation::CheckAccess, move |world| {
+            let lives = token == sessions::token(world.registry.session(&agent));
+            Ok(if lives { AccessAnswer::Accepted } else { AccessAnswer::Refused })
+        })
+        .await
     }
 }
 

@@ -21,6 +21,7 @@ use crate::queue::Content;
 use crate::recipients::{self, Mood};
 use crate::registry_events;
 use crate::rng::Rng;
+use crate::sessions;
 use crate::traffic::{self, Cast};
 use crate::world::{BEGIN_MS, World};
 
@@ -89,9 +90,11 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, traced: bool) -> Report {
     if profile.junk {
         sim.spawn(traffic::inject_junk(sim.clone(), faults_end_ms));
     }
+    if profile.revocations || profile.session_ends {
+        sim.spawn(registry_events::poll(sim.clone()));
+        sim.spawn(registry_events::poll(sim.clone()));
+    }
     if profile.revocations {
-        sim.spawn(registry_events::poll(sim.clone()));
-        sim.spawn(registry_events::poll(sim.clone()));
         sim.spawn(registry_events::reconcile(sim.clone()));
     }
     if profile.redrives {
@@ -101,7 +104,7 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, traced: bool) -> Report {
 }
 
 fn start_connectors(sim: &Sim, sender: &AgentDid, profile: &Profile, faults_end_ms: u64) {
-    let (habits, is_fighting, revoked_after_ms) = sim.with(|world| {
+    let (habits, is_fighting, revoked_after_ms, ends) = sim.with(|world| {
         let (life_ms, away_ms) = *world.rng.pick(&[
             (600_000, 5_000),
             (600_000, 300_000),
@@ -118,8 +121,14 @@ fn start_connectors(sim: &Sim, sender: &AgentDid, profile: &Profile, faults_end_
         let is_fighting = profile.fights && world.rng.chance(500);
         let revoked_after_ms = (profile.revocations && world.rng.chance(500))
             .then(|| world.rng.below(faults_end_ms - world.now_ms()));
-        (Habits { is_second: false, life_ms, away_ms }, is_fighting, revoked_after_ms)
+        let ends = if profile.session_ends { world.rng.between(1, 3) } else { 0 };
+        let within_ms = faults_end_ms - world.now_ms();
+        let ends: Vec<_> = (0..ends).map(|_| (world.rng.below(within_ms), world.rng.chance(500))).collect();
+        (Habits { is_second: false, life_ms, away_ms }, is_fighting, revoked_after_ms, ends)
     });
+    for (after_ms, in_handshake) in ends {
+        sim.spawn(sessions::end(sim.clone(), sender.clone(), after_ms, in_handshake));
+    }
     sim.spawn(connectors::live(sim.clone(), sender.clone(), habits));
     if is_fighting {
         let second = Habits { is_second: true, away_ms: 1_000, ..habits };
@@ -144,7 +153,10 @@ pub(crate) fn settle(sim: &Sim, faults_end_ms: u64) -> Report {
         world.schedule.happen_in(REDRIVE_AFTER_MS, traffic::redrive_now);
     });
     executor.run_until(faults_end_ms + SETTLED_AFTER_MS);
-    sim.with(check_settled);
+    sim.with(|world| {
+        check_settled(world);
+        world.check_ended_sessions();
+    });
     executor.run_until(faults_end_ms + RENEWED_AFTER_MS);
     sim.with(|world| {
         check_settled(world);

@@ -20,6 +20,8 @@ pub(crate) enum SocketState {
 #[derive(Debug)]
 struct Socket {
     agent: AgentDid,
+    /// The session on whose token it was dialled.
+    session: u64,
     state: SocketState,
     dialled_ms: u64,
 }
@@ -29,10 +31,11 @@ struct Socket {
 pub(crate) struct Sockets(BTreeMap<String, Socket>);
 
 impl Sockets {
-    /// Begins a handshake.
-    pub(crate) fn begin(&mut self, agent: &AgentDid, now_ms: u64) -> ConnectionRef {
+    /// Begins a handshake with the token of a session.
+    pub(crate) fn begin(&mut self, agent: &AgentDid, session: u64, now_ms: u64) -> ConnectionRef {
         let connection_id = format!("c{}", self.0.len() + 1);
-        let socket = Socket { agent: agent.clone(), state: SocketState::Opening, dialled_ms: now_ms };
+        let socket =
+            Socket { agent: agent.clone(), session, state: SocketState::Opening, dialled_ms: now_ms };
         self.0.insert(connection_id.clone(), socket);
         ConnectionRef { agent: agent.clone(), connection_id, connected_at_ms: now_ms }
     }
@@ -53,6 +56,11 @@ impl Sockets {
     /// Whose socket it is.
     pub(crate) fn agent(&self, connection_id: &str) -> Option<&AgentDid> {
         self.0.get(connection_id).map(|socket| &socket.agent)
+    }
+
+    /// The session on whose token a socket was dialled, and when.
+    pub(crate) fn origin(&self, connection_id: &str) -> Option<(u64, u64)> {
+        self.0.get(connection_id).map(|socket| (socket.session, socket.dialled_ms))
     }
 
     /// When an agent's connector has last dialled, in milliseconds since the Unix epoch; 0 if never.
@@ -101,7 +109,7 @@ mod tests {
     fn a_socket_takes_frames_only_while_it_is_open() {
         let agent = AgentDid::parse("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DAWPBYT2").unwrap();
         let mut sockets = Sockets::default();
-        let id = sockets.begin(&agent, 7).connection_id;
+        let id = sockets.begin(&agent, 0, 7).connection_id;
         assert_eq!((sockets.push(&id), sockets.close(&id)), (Push::Gone, Closed::Gone));
         sockets.set(&id, SocketState::Open);
         assert_eq!(sockets.push(&id), Push::Taken);

@@ -6,7 +6,7 @@ use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow, Live
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
-use backbone::stores::{Claimed, DeliveryState, Recorded, Waiting};
+use backbone::stores::{Claimed, DeliveryState, Recorded, RememberedYes, Waiting};
 use backbone::trust::{Pair, PairHomes, RegistryRows};
 
 /// Where an item of a mailbox is: its sort key is made of the time, the message and the state's frame.
@@ -25,6 +25,8 @@ pub(crate) struct Tables {
     /// When an agent was revoked.
     pub(crate) revoked: BTreeMap<AgentDid, u64>,
     pub(crate) revoked_tokens: BTreeSet<Id>,
+    /// Every yes of the registry of which something is left.
+    pub(crate) access: BTreeMap<AgentDid, BTreeMap<String, RememberedYes>>,
     pub(crate) registry: RegistryRows,
 }
 

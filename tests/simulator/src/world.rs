@@ -184,8 +184,9 @@ impl World {
     ) {
         let copies = if self.chance(self.profile.sent_twice) { 2 } else { 1 };
         let late_ms = if self.chance(self.profile.sent_late) { self.rng.between(0, 60_000) } else { 0 };
-        let visible_at_ms = self.now_ms() + u64::from(delay_s) * 1_000 + late_ms;
-        self.source(source).send(content, origin_proxy, correlation_id, visible_at_ms, copies);
+        let now_ms = self.now_ms();
+        let times_ms = (now_ms, now_ms + u64::from(delay_s) * 1_000 + late_ms);
+        self.source(source).send(content, origin_proxy, correlation_id, times_ms, copies);
         self.schedule.changed();
     }
 

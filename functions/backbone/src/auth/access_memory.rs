@@ -1,7 +1,7 @@
 //! How long the registry's yes to an access token stands, and when not to ask again (design 6).
 //!
-//! The yes itself is a row that every request reads along with its trust, and is kept nowhere else: whoever deletes the
-//! row, because the session has ended, has the registry asked again by the next request in every instance.
+//! The yes itself is a row that every request reads along with its trust, and is kept nowhere else: whoever takes the
+//! row back, because the session has ended, has the registry asked again by the next request in every instance.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,7 +31,7 @@ impl HeldYes {
 
 /// When the registry last failed to answer this instance, in milliseconds since the Unix epoch; 0 if it never did.
 #[derive(Debug, Default)]
-pub(super) struct AccessOutage(AtomicU64);
+pub struct AccessOutage(AtomicU64);
 
 impl AccessOutage {
     /// Notes that the registry did not answer.

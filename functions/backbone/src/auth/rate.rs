@@ -123,14 +123,6 @@ mod tests {
             unreachable!("no nonce is claimed")
         }
 
-        async fn remember_access(&self, _: &AgentDid, _: &str, _: u64) -> Result<(), StoreError> {
-            unreachable!("nothing is to be remembered")
-        }
-
-        async fn forget_access(&self, _: &AgentDid, _: &str) -> Result<(), StoreError> {
-            unreachable!("nothing is to be forgotten")
-        }
-
         async fn add_requests(&self, _: &AgentDid, _: u64, requests: u32) -> Result<u32, StoreError> {
             let asked = self.asked.fetch_add(1, Ordering::Relaxed);
             if asked < self.failures {

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use serde_json::json;
 
 use super::*;
-use crate::stores::StoreError;
+use crate::stores::{AccessAnswer, RememberedYes, StoreError};
 use crate::trust::RegistryRows;
 
 const START_S: u64 = 1_775_000_000;
@@ -143,17 +143,24 @@ impl NonceStore for World {
         Ok(NonceClaim::Claimed)
     }
 
+    async fn add_requests(&self, _: &AgentDid, _: u64, requests: u32) -> Result<u32, StoreError> {
+        Ok(requests)
+    }
+}
+
+impl AccessStore for World {
     async fn remember_access(&self, _: &AgentDid, _: &str, now_ms: u64) -> Result<(), StoreError> {
         *self.session() = Some(now_ms);
         Ok(())
     }
 
-    async fn forget_access(&self, _: &AgentDid, _: &str) -> Result<(), StoreError> {
+    async fn take_back_access(&self, _: &AgentDid, _: &str, _: u64, _: u64) -> Result<(), StoreError> {
+        *self.session() = None;
         Ok(())
     }
 
-    async fn add_requests(&self, _: &AgentDid, _: u64, requests: u32) -> Result<u32, StoreError> {
-        Ok(requests)
+    async fn remembered_access(&self, _: &AgentDid) -> Result<Vec<RememberedYes>, StoreError> {
+        unreachable!("a request reads its own yes with its trust")
     }
 }
 

@@ -37,19 +37,6 @@ pub trait NonceStore {
         nonce_hash: &str,
         expires_at_s: u64,
     ) -> impl Future<Output = Result<NonceClaim, StoreError>> + Send;
-    /// Remembers that the registry said yes to an access token.
-    fn remember_access(
-        &self,
-        agent: &AgentDid,
-        access_hash: &str,
-        accepted_at_ms: u64,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// Forgets a yes of the registry: it has said no since.
-    fn forget_access(
-        &self,
-        agent: &AgentDid,
-        access_hash: &str,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Adds to the agent's requests of a minute (counted from the Unix epoch) and returns their total.
     fn add_requests(
         &self,

@@ -48,12 +48,6 @@ pub trait TrustChanges {
         &self,
         agents: &[AgentDid],
     ) -> impl Future<Output = Result<BTreeSet<AgentDid>, StoreError>> + Send;
-    /// Forgets every yes of the registry to an access token of this agent, and says when the oldest of them was said, in
-    /// milliseconds since the Unix epoch; `None` if there was none.
-    fn forget_sessions(
-        &self,
-        agent: &AgentDid,
-    ) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
     /// Keeps the registry's answer with its keys, fetched at `at_ms` (milliseconds since the Unix epoch).
     fn keep_keys(&self, body: &str, at_ms: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Keeps which revocation list has become rows.

@@ -3,7 +3,12 @@
 use std::collections::{BTreeSet, HashSet};
 
 use backbone::connection::ConnectionRef;
-use backbone::stores::{ConnectionPages, ConnectionStore, ReceiptStore, Revoking, TrustChanges};
+use backbone::limits::ACCESS_OUTAGE_MS;
+use backbone::stores::{
+    AccessStore, ConnectionPages, ConnectionStore, ReceiptStore, RememberedYes, Revoking, TrustChanges,
+    TrustStore,
+};
+use backbone::trust::TrustQuestion;
 
 use super::{EXPIRES_AT_S, agent, id};
 
@@ -35,6 +40,39 @@ pub async fn a_revoked_token_is_no_revoked_agent(store: &impl TrustChanges) {
     assert_eq!(store.revoked_tokens(&both).await.expect("an answer"), HashSet::from([id(1)]));
     assert_eq!(store.revoked_tokens(&[]).await.expect("an answer"), HashSet::new());
     assert_eq!(store.revoked_agents(&[agent(1)]).await.expect("an answer"), BTreeSet::new());
+}
+
+/// A yes stands until it is taken back. What is left of it then says so, and lets nobody in.
+pub async fn a_yes_that_is_taken_back_leaves_its_time<S: AccessStore + TrustStore>(store: &S) {
+    const SAID_AT_MS: u64 = EXPIRES_AT_S * 1_000 - ACCESS_OUTAGE_MS;
+    let ask = async |token: &str| {
+        let access_hash = Some(token.to_owned());
+        let question = TrustQuestion { agent: agent(1), ait_jti: id(1), pair: None, access_hash };
+        store.trust(&question).await.expect("an answer").access_accepted_at_ms
+    };
+    let yes = |token: &str, accepted_at_ms, until_ms, is_taken_back| RememberedYes {
+        access_hash: token.to_owned(),
+        accepted_at_ms,
+        until_ms,
+        is_taken_back,
+    };
+    assert_eq!(ask("a").await, None);
+    for (number, token, at_ms) in [(1, "a", SAID_AT_MS), (1, "b", SAID_AT_MS + 1), (2, "a", SAID_AT_MS + 2)] {
+        store.remember_access(&agent(number), token, at_ms).await.expect("an answer");
+    }
+    assert_eq!((ask("a").await, ask("b").await), (Some(SAID_AT_MS), Some(SAID_AT_MS + 1)));
+    let (over_ms, until_ms) = (EXPIRES_AT_S * 1_000, EXPIRES_AT_S * 1_000 + 7);
+    for _ in 0..2 {
+        store.take_back_access(&agent(1), "a", SAID_AT_MS, until_ms).await.expect("an answer");
+        assert_eq!((ask("a").await, ask("b").await), (None, Some(SAID_AT_MS + 1)));
+    }
+    let mut found = store.remembered_access(&agent(1)).await.expect("an answer");
+    found.sort_unstable();
+    let taken_back = yes("a", SAID_AT_MS, until_ms, true);
+    assert_eq!(found, [taken_back, yes("b", SAID_AT_MS + 1, over_ms, false)]);
+    store.remember_access(&agent(1), "a", SAID_AT_MS + 3).await.expect("an answer");
+    assert_eq!(ask("a").await, Some(SAID_AT_MS + 3));
+    assert_eq!(store.remembered_access(&agent(3)).await.expect("an answer"), []);
 }
 
 /// The pages together hold every agent with a socket once, and nobody without one.

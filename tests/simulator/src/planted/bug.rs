@@ -81,11 +81,15 @@ pub enum Bug {
     OpeningCountsAsCut,
     /// The registry's revocation list is not looked at.
     ListIsIgnored,
+    /// A yes that is taken back leaves nothing behind.
+    YesLeavesNothing,
+    /// An event that is to be looked at again is deleted.
+    EventIsSeenOnce,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -125,5 +129,7 @@ impl Bug {
         Self::ConnectionIsReadFirst,
         Self::OpeningCountsAsCut,
         Self::ListIsIgnored,
+        Self::YesLeavesNothing,
+        Self::EventIsSeenOnce,
     ];
 }

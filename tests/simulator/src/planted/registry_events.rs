@@ -6,13 +6,15 @@ use backbone::connection::ConnectionRow;
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::stores::{
-    AccessAnswer, ConnectionPages, ConnectionStore, CrlSnapshot, LiveAgents, Registry, Revoking, StoreError,
-    TrustChanges, TrustStore,
+    AccessAnswer, AccessStore, ConnectionPages, ConnectionStore, CrlSnapshot, LiveAgents, Registry,
+    RememberedYes, Revoking, StoreError, TrustChanges, TrustStore,
 };
 use backbone::trust::{PairSide, RegistryRows, TrustAnswer, TrustQuestion};
 
 use super::{Bug, Planted};
 use crate::invocation::Function;
+use crate::operation::Operation;
+use crate::world::World;
 
 /// How long a handler with [`Bug::ConnectionIsReadFirst`] takes from one thing to the other, in milliseconds.
 const SLOW_MS: u64 = 2_000;
@@ -56,10 +58,6 @@ impl TrustChanges for Planted<'_> {
         self.inner.revoked_agents(agents).await
     }
 
-    async fn forget_sessions(&self, agent: &AgentDid) -> Result<Option<u64>, StoreError> {
-        self.inner.forget_sessions(agent).await
-    }
-
     async fn keep_keys(&self, body: &str, at_ms: u64) -> Result<(), StoreError> {
         self.inner.keep_keys(body, at_ms).await
     }
@@ -70,6 +68,40 @@ impl TrustChanges for Planted<'_> {
 
     async fn keep_pair(&self, one: &PairSide, other: &PairSide) -> Result<(), StoreError> {
         self.inner.keep_pair(one, other).await
+    }
+}
+
+impl AccessStore for Planted<'_> {
+    async fn remember_access(
+        &self,
+        agent: &AgentDid,
+        access_hash: &str,
+        accepted_at_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.inner.remember_access(agent, access_hash, accepted_at_ms).await
+    }
+
+    async fn take_back_access(
+        &self,
+        agent: &AgentDid,
+        access_hash: &str,
+        accepted_at_ms: u64,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        if self.has(Bug::YesLeavesNothing) {
+            let (agent, access_hash) = (agent.clone(), access_hash.to_owned());
+            let forget = move |world: &mut World| {
+                world.let_in_until(&agent, until_ms);
+                world.tables.access.entry(agent).or_default().remove(&access_hash);
+                Ok(())
+            };
+            return self.inner.call(Operation::TakeBackAccess, forget).await;
+        }
+        self.inner.take_back_access(agent, access_hash, accepted_at_ms, until_ms).await
+    }
+
+    async fn remembered_access(&self, agent: &AgentDid) -> Result<Vec<RememberedYes>, StoreError> {
+        self.inner.remembered_access(agent).await
     }
 }
 

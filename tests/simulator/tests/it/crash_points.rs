@@ -78,6 +78,16 @@ fn revoked_and_not_told() {
 }
 
 #[test]
+fn session_ended() {
+    holds_everywhere(&SCRIPTS[11]);
+}
+
+#[test]
+fn session_ended_late() {
+    holds_everywhere(&SCRIPTS[12]);
+}
+
+#[test]
 fn the_scripts_reach_every_operation() {
     let reached: BTreeSet<Operation> = SCRIPTS.iter().flat_map(Script::operations).collect();
     let missed: Vec<_> =

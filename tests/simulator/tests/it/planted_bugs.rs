@@ -75,4 +75,6 @@ found! {
     connection_is_read_first: ConnectionIsReadFirst by RevokedIsCut;
     opening_counts_as_cut: OpeningCountsAsCut by RevokedIsCut, NewerSocketSurvives;
     list_is_ignored: ListIsIgnored by RevokedIsCut;
+    yes_leaves_nothing: YesLeavesNothing by EndedIsCut;
+    event_is_seen_once: EventIsSeenOnce by EndedIsCut, RevokedIsCut;
 }
