@@ -10,7 +10,7 @@ use aws_smithy_types::body::SdkBody;
 use backbone::did::AgentDid;
 use backbone::home::ProxyOrigin;
 use backbone::id::Id;
-use backbone::limits::{CRL_BYTES_MAX, REGISTRY_ANSWER_BYTES_MAX};
+use backbone::limits::{CRL_BYTES_MAX, KEYS_BYTES_MAX, REGISTRY_ANSWER_BYTES_MAX};
 use backbone::stores::{AccessAnswer, Registry, StoreError};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
@@ -134,7 +134,7 @@ fn with_header(request: &mut HttpRequest, name: &'static str, value: &str) -> Re
 impl Registry for Invocation<'_> {
     async fn fetch_keys(&self) -> Result<String, StoreError> {
         const OPERATION: &str = "fetch_keys";
-        let answer = self.get(OPERATION, "/.well-known/claw-keys.json", REGISTRY_ANSWER_BYTES_MAX).await?;
+        let answer = self.get(OPERATION, "/.well-known/claw-keys.json", KEYS_BYTES_MAX).await?;
         match answer.status {
             200 => Ok(answer.body),
             status => Err(unavailable(OPERATION)(RegistryError::Status(status))),
@@ -240,9 +240,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_endless_answer_is_cut_off() {
-        let stub = Stub::answering([http(200, &"x".repeat(REGISTRY_ANSWER_BYTES_MAX + 1))]).await;
+        let stub = Stub::answering([http(200, &"x".repeat(KEYS_BYTES_MAX + 1))]).await;
         let error = stub.invocation().fetch_keys().await.unwrap_err();
-        assert!(ErrorChain(&error).to_string().contains("longer than 1048576 bytes"));
+        assert!(ErrorChain(&error).to_string().contains("longer than 358400 bytes"));
         assert!(stub.invocation().fetch_crl().await.is_ok(), "a list may be longer than a key set");
         let stub = Stub::answering([http(200, &"x".repeat(CRL_BYTES_MAX + 1))]).await;
         let error = stub.invocation().fetch_crl().await.unwrap_err();

@@ -7,6 +7,7 @@ use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::stores::{Clock, ConnectionPages, CrlSnapshot, LiveAgents, Revoking, StoreError, TrustChanges};
 use backbone::trust::PairSide;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::attributes::{Row, number, text};
 use crate::batch_read::{ItemKey, read_items};
@@ -17,6 +18,8 @@ use crate::trust_table::{KEY, REASON, REGISTRY_CRL, REGISTRY_KEYS, REVOKED_AT, a
 
 /// Rows looked up in one operation: ten calls of DynamoDB, far from the time that an operation has.
 const ROWS_PER_OPERATION: usize = 1_000;
+/// Such operations under way at once. Every change of the revocation list looks all its entries up.
+const OPERATIONS_AT_ONCE: usize = 4;
 
 impl TrustChanges for Invocation<'_> {
     /// The first revocation's time and reason are those that an operator wants to see.
@@ -135,16 +138,18 @@ impl Invocation<'_> {
         key: impl Fn(&T) -> String,
     ) -> Result<Vec<&'w T>, StoreError> {
         let table = self.setting(operation, TRUST_TABLE)?;
-        let mut existing = Vec::new();
-        for wanted in wanted.chunks(ROWS_PER_OPERATION) {
-            let keys: Vec<_> =
-                wanted.iter().map(|wanted| ItemKey::new(table, [(KEY, key(wanted))])).collect();
-            let found = self.in_time(operation, read_items(self.dynamodb(), operation, keys)).await?;
-            let rows = found.get(table).into_iter().flatten().map(|item| Row { operation, item });
-            let found: HashSet<_> = rows.filter_map(|row| row.find_text(KEY)).collect();
-            existing.extend(wanted.iter().filter(|wanted| found.contains(key(wanted).as_str())));
-        }
-        Ok(existing)
+        let reads: Vec<_> = wanted
+            .chunks(ROWS_PER_OPERATION)
+            .map(|wanted| {
+                let keys: Vec<_> =
+                    wanted.iter().map(|wanted| ItemKey::new(table, [(KEY, key(wanted))])).collect();
+                self.in_time(operation, read_items(self.dynamodb(), operation, keys))
+            })
+            .collect();
+        let pages: Vec<_> = stream::iter(reads).buffered(OPERATIONS_AT_ONCE).try_collect().await?;
+        let rows = pages.iter().filter_map(|found| found.get(table)).flatten();
+        let found: HashSet<_> = rows.filter_map(|item| Row { operation, item }.find_text(KEY)).collect();
+        Ok(wanted.iter().filter(|wanted| found.contains(key(wanted).as_str())).collect())
     }
 }
 

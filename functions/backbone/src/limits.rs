@@ -140,10 +140,12 @@ pub const EVENTS_BYTES_MAX: usize = 256 * 1024;
 /// Most events in one POST: as many as SQS takes in one call.
 pub const EVENTS_PER_POST_MAX: usize = 10;
 
-/// Longest answer of the registry that is read. Its key set must fit into a row, of which `DynamoDB` takes 400 KB.
+/// Longest key set of the registry that is read: it must fit into a row, of which `DynamoDB` takes 400 KB.
+pub const KEYS_BYTES_MAX: usize = 350 * 1024;
+/// Longest answer of the registry about an access token that is read; nothing in it matters but its status.
 pub const REGISTRY_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Longest revocation list that is read. An entry has about 210 bytes, each reissue of a token adds one, and the contract
-/// does not say that any is ever taken off: room for about 75,000.
+/// does not say that any is ever taken off: about 75,000 fit. Turning so many into rows takes several rounds.
 pub const CRL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Events handled at once in one invocation: a whole batch.
