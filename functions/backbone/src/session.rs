@@ -59,7 +59,8 @@ impl ConnectRefusal {
 /// # Errors
 ///
 /// A [`ConnectRefusal`]; the row does not name the newcomer then, unless the store did not answer when it was claimed or
-/// cleared, in which case the next 410 clears it.
+/// cleared, in which case the next 410 clears it; if that write lands only after it was looked for, the displaced socket
+/// stays open until its time is over.
 pub async fn connect<O>(
     outside: &O,
     newcomer: &ConnectionRef,
@@ -109,6 +110,7 @@ async fn claim<O: ConnectionStore>(
             Ok(Claimed::Changed) => {}
             // It may have been written all the same, and then nobody else would close the displaced socket.
             Err(error) => {
+                tracing::warn!("a socket's row was not known to be written: {}", ErrorChain(&error));
                 let live = outside.connection(&newcomer.agent).await?.live;
                 let is_ours = live.is_some_and(|live| live.connection_id == newcomer.connection_id);
                 return if is_ours { Ok(displaced) } else { Err(error.into()) };
