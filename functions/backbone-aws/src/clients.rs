@@ -28,6 +28,9 @@ use crate::tls::{CaBundle, Trust, connector};
 
 /// The longest AWS may be silent.
 const READ_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long SQS may wait for messages to come. An answer that was waited for in vain has hidden what it held.
+pub(crate) const LONG_POLL: Duration = Duration::from_secs(1);
+const _: () = assert!(LONG_POLL.as_millis() < READ_TIMEOUT.as_millis());
 /// The longest one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest an operation may take, all its attempts together.

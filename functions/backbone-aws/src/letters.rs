@@ -9,12 +9,17 @@ use aws_sdk_sqs::types::{
 };
 use backbone::stores::StoreError;
 
+use crate::clients::LONG_POLL;
 use crate::dead_letters::{BURIAL_ATTRIBUTES, ORIGINAL_MESSAGE_ID_ATTRIBUTE};
 use crate::outside::{Invocation, unavailable};
 use crate::receipts_queue::{attribute, trace_attribute};
 
 /// As many as one call takes.
 pub const LETTERS_AT_ONCE: usize = 10;
+
+/// How SQS refuses to give back by a handle whose time is over, or whose message is gone.
+const NOT_HELD_ANY_MORE: [&str; 3] =
+    ["MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"];
 
 /// How many messages a queue holds, as far as SQS knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,8 +87,8 @@ impl Invocation<'_> {
         Ok(QueueDepth { visible: count(Visible), in_flight: count(InFlight), delayed: count(Delayed) })
     }
 
-    /// Receives up to [`LETTERS_AT_ONCE`], and hides them from everybody else for `hidden_s` seconds. If there are none it
-    /// waits for them for `wait_s` seconds, and asks all of SQS's servers if that is not 0.
+    /// Receives up to [`LETTERS_AT_ONCE`], and hides them from everybody else for `hidden_s` seconds. A long poll asks all
+    /// of SQS's servers, and waits for a second if there are none.
     ///
     /// # Errors
     ///
@@ -92,18 +97,19 @@ impl Invocation<'_> {
         &self,
         queue_url: &str,
         hidden_s: u32,
-        wait_s: u8,
+        long_poll: bool,
     ) -> Result<Vec<Letter>, StoreError> {
         const OPERATION: &str = "receive_letters";
+        let wait_s = if long_poll { LONG_POLL.as_secs() } else { 0 };
         let receiving = self
             .aws
             .clients
             .sqs()
             .receive_message()
             .queue_url(queue_url)
-            .max_number_of_messages(10)
+            .max_number_of_messages(i32::try_from(LETTERS_AT_ONCE).unwrap_or(i32::MAX))
             .visibility_timeout(i32::try_from(hidden_s).unwrap_or(i32::MAX))
-            .wait_time_seconds(wait_s.into())
+            .wait_time_seconds(i32::try_from(wait_s).unwrap_or(i32::MAX))
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::All);
         let answer =
@@ -111,12 +117,17 @@ impl Invocation<'_> {
         Ok(answer.messages.unwrap_or_default().into_iter().map(letter).collect())
     }
 
-    /// Shows letters to everybody again, up to [`LETTERS_AT_ONCE`]. One whose time was over meanwhile is shown already.
+    /// Shows letters to everybody again, up to [`LETTERS_AT_ONCE`]. Says for each that it is shown, or why it is not before
+    /// its time is over. One whose time was over meanwhile is shown already.
     ///
     /// # Errors
     ///
     /// If SQS does not answer; they are shown when their time is over.
-    pub async fn give_back(&self, queue_url: &str, letters: &[Letter]) -> Result<(), StoreError> {
+    pub async fn give_back(
+        &self,
+        queue_url: &str,
+        letters: &[Letter],
+    ) -> Result<Vec<Result<(), String>>, StoreError> {
         const OPERATION: &str = "give_back";
         let entries = letters.iter().enumerate().map(|(index, letter)| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -134,7 +145,17 @@ impl Invocation<'_> {
             .change_message_visibility_batch()
             .queue_url(queue_url)
             .set_entries(Some(entries));
-        self.in_time(OPERATION, async { giving.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
+        let answer =
+            self.in_time(OPERATION, async { giving.send().await.map_err(unavailable(OPERATION)) }).await?;
+        let mut given = unanswered(letters);
+        for shown in answer.successful() {
+            settle(&mut given, shown.id(), Ok(()));
+        }
+        for refused in answer.failed() {
+            let is_shown = NOT_HELD_ANY_MORE.iter().any(|code| refused.code().ends_with(code));
+            settle(&mut given, refused.id(), if is_shown { Ok(()) } else { Err(refusal(refused)) });
+        }
+        Ok(given)
     }
 
     /// Sends letters to the queue at `queue_url` as they were before they were buried, up to [`LETTERS_AT_ONCE`]. Says
@@ -278,7 +299,7 @@ mod tests {
         let sent =
             json!({ "Successful": [{ "Id": "0", "MessageId": "n", "MD5OfMessageBody": "x" }], "Failed": [] });
         let stub = Stub::answering([Answer::ok(&page), Answer::ok(&sent)]).await;
-        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, 0).await.unwrap();
+        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, false).await.unwrap();
         assert_eq!((letters[0].sent_at_ms, letters[0].receive_count), (7, 3));
         assert_eq!(letters[0].attributes["reasonCode"], "not_json");
         assert_eq!(
@@ -303,11 +324,31 @@ mod tests {
             "Failed": [{ "Id": "0", "Code": "InternalError", "SenderFault": false, "Message": "busy" }],
         });
         let stub = Stub::answering([Answer::ok(&page), Answer::ok(&half)]).await;
-        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, 0).await.unwrap();
+        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, false).await.unwrap();
         assert_eq!(
             stub.invocation().delete_letters("https://q/1/dlq", &letters).await.unwrap(),
             [Err("InternalError: busy".to_owned()), Ok(())]
         );
+    }
+
+    #[tokio::test]
+    async fn what_sqs_did_not_give_back_is_told_unless_nobody_holds_it() {
+        let page = json!({ "Messages": [message(), message(), message(), message(), message()] });
+        let failed = |id: &str, code: &str, by_sender: bool| json!({ "Id": id, "Code": code, "SenderFault": by_sender });
+        let part = json!({
+            "Successful": [{ "Id": "0" }],
+            "Failed": [
+                failed("1", "InternalError", false),
+                failed("2", "AWS.SimpleQueueService.MessageNotInflight", true),
+                failed("3", "ReceiptHandleIsInvalid", true),
+            ],
+        });
+        let stub = Stub::answering([Answer::ok(&page), Answer::ok(&part)]).await;
+        let letters = stub.invocation().receive_letters("https://q/1/dlq", 5, true).await.unwrap();
+        let given = stub.invocation().give_back("https://q/1/dlq", &letters).await.unwrap();
+        assert_eq!(given[..4], [Ok(()), Err("InternalError".to_owned()), Ok(()), Ok(())]);
+        assert!(given[4].is_err(), "there is no word of it");
+        assert_eq!(stub.bodies()[0]["WaitTimeSeconds"], 1);
     }
 
     #[test]

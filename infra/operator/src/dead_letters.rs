@@ -101,10 +101,19 @@ struct Listed {
     now_ms: u64,
 }
 
-/// One letter with everything.
+/// The letters of one id.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
+    letters: Vec<Whole>,
+    #[serde(flatten)]
+    gaps: Gaps,
+}
+
+/// One letter with everything.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole {
     #[serde(flatten)]
     view: DeadLetterView,
     attributes: BTreeMap<String, String>,
@@ -151,8 +160,18 @@ pub(crate) async fn find(deployment: &Deployment, filter: &Filter) -> Result<Fou
     let now_ms = deployment.now_ms();
     let pairs = queues::chosen(deployment, filter.queue.as_deref())?;
     let mut walks = Vec::with_capacity(pairs.len());
+    let mut first_failure = None;
     for pair in &pairs {
-        walks.push(Walk::begin(deployment, pair).await?);
+        match Walk::begin(deployment, pair).await {
+            Ok(walk) => walks.push(walk),
+            Err(failure) => {
+                found.gaps.add(Gaps::ended(pair, &failure));
+                first_failure.get_or_insert(failure);
+            }
+        }
+    }
+    if let Some(failure) = first_failure.filter(|_| walks.is_empty()) {
+        return Err(failure);
     }
     // Side by side: most queues are empty, and to be sure of that takes a while.
     for (pair, letters, gaps) in join_all(walks.into_iter().map(|walk| look(walk, filter, now_ms))).await {
@@ -194,22 +213,25 @@ async fn list(deployment: &Deployment, filter: &Filter, totals: bool) -> Result<
 
 async fn show(deployment: &Deployment, id: String) -> Result<Answer, Failure> {
     let found = find(deployment, &Filter { id: vec![id], ..Filter::default() }).await?;
-    let shown: Vec<_> = found
+    let letters: Vec<_> = found
         .letters
         .iter()
-        .map(|(pair, letter)| Shown {
+        .map(|(pair, letter)| Whole {
             view: DeadLetterView::of(pair, letter),
             attributes: letter.attributes.clone(),
             body: letter.body.clone(),
         })
         .collect();
-    let (exit, text) = if shown.is_empty() {
-        (found.gaps.exit().unwrap_or(Exit::NotFound), format!("no such dead letter{}", found.gaps))
-    } else {
-        (Exit::Done, shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
-    };
-    let json = serde_json::to_value(&shown).expect("our answers have text keys only");
-    Ok(Answer { text, json, exit })
+    let shown = Shown { letters, gaps: found.gaps };
+    let exit = shown.exit();
+    Ok(Answer::of(&shown, exit))
+}
+
+impl Shown {
+    fn exit(&self) -> Exit {
+        // What was not looked at may be another one of that id.
+        self.gaps.exit().unwrap_or(if self.letters.is_empty() { Exit::NotFound } else { Exit::Done })
+    }
 }
 
 fn count(views: &[DeadLetterView]) -> Vec<Total> {
@@ -260,6 +282,17 @@ impl fmt::Display for Listed {
 
 impl fmt::Display for Shown {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { letters, gaps } = self;
+        if letters.is_empty() {
+            return write!(formatter, "no such dead letter{gaps}");
+        }
+        let letters: Vec<_> = letters.iter().map(ToString::to_string).collect();
+        write!(formatter, "{}{gaps}", letters.join("\n\n"))
+    }
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { view, attributes, body } = self;
         writeln!(formatter, "queue      {}", view.queue)?;
         writeln!(formatter, "message    {}", view.message_id)?;
@@ -294,7 +327,31 @@ mod tests {
         let listed = Listed { letters: None, totals, gaps, now_ms: 62_000 };
         let text = listed.to_string();
         assert!(text.contains("receipts  not_json      2        1m 0s"), "{text}");
-        assert!(text.contains("somebody else holds 1 more"), "{text}");
+        assert!(text.contains("1 more did not come"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_told_beside_what_was_found() {
+        let shown = |is_found: bool, gaps: Gaps| {
+            let whole = || {
+                let view = DeadLetterView::of(&pair(), &letter("{}", &[]));
+                Whole { view, attributes: BTreeMap::new(), body: "{}".to_owned() }
+            };
+            Shown { letters: is_found.then(whole).into_iter().collect(), gaps }
+        };
+        let broken = || Gaps { problem: Some("events: SQS is silent".to_owned()), ..Gaps::default() };
+        for (shown, exit) in [
+            (shown(true, Gaps::default()), Exit::Done),
+            (shown(false, Gaps::default()), Exit::NotFound),
+            (shown(true, Gaps { held_elsewhere: 1, ..Gaps::default() }), Exit::Partly),
+            (shown(true, broken()), Exit::NotKnown),
+            (shown(false, broken()), Exit::NotKnown),
+        ] {
+            assert_eq!(shown.exit(), exit, "{shown}");
+            assert_eq!(shown.to_string().contains("SQS is silent"), shown.gaps.problem.is_some(), "{shown}");
+        }
+        let json = serde_json::to_value(shown(false, broken())).unwrap();
+        assert_eq!((&json["letters"], &json["heldElsewhere"]), (&serde_json::json!([]), &0.into()));
     }
 
     #[test]

@@ -71,6 +71,23 @@ async fn letters_that_nobody_can_give_back_are_listed_all_the_same() {
 }
 
 #[tokio::test]
+async fn one_queue_that_cannot_be_asked_hides_nothing_of_the_others() {
+    let endpoint = Stack::running().aws_endpoint;
+    let gone = format!("{endpoint}/000000000000/test-gone-{}", stamp::new_ulid());
+    let events = [("EventsQueueUrl", gone.as_str()), ("EventsDlqUrl", gone.as_str())];
+    let queues = Queues::with_outputs(&endpoint, &events).await;
+    queues.plant_all(&[("not_json", 2)]).await;
+    let listed = queues.dead_letters(&["list"]).await;
+    let answer = listed.json();
+    assert_eq!((listed.code, answer["letters"].as_array().unwrap().len()), (1, 2), "{listed:?}");
+    assert!(answer["problem"].as_str().unwrap().starts_with("events: "), "{listed:?}");
+    let shown = queues.dead_letters(&["show", "nothing of that name"]).await;
+    assert_eq!((shown.code, &shown.json()["letters"]), (1, &serde_json::json!([])), "{shown:?}");
+    let alone = queues.dead_letters(&["list", "--queue", "events"]).await;
+    assert_eq!((alone.code, alone.stdout.as_str()), (1, ""), "nothing was seen: {alone:?}");
+}
+
+#[tokio::test]
 async fn letters_that_were_lost_on_their_way_are_missed() {
     let (queues, proxy) = behind_a_proxy().await;
     queues.plant_all(&[("not_json", 25)]).await;

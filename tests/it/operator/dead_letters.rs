@@ -30,6 +30,11 @@ impl Queues {
 
     /// Queues that the command line finds at `endpoint`.
     pub(super) async fn behind(endpoint: &str) -> Self {
+        Self::with_outputs(endpoint, &[]).await
+    }
+
+    /// The same with `more` outputs of the stack.
+    pub(super) async fn with_outputs(endpoint: &str, more: &[(&str, &str)]) -> Self {
         let stack = Stack::running();
         let client = stack.sqs();
         let stamp = stamp::new_ulid();
@@ -45,6 +50,7 @@ impl Queues {
             outputs.retain(|name, _| !name.ends_with("QueueUrl") && !name.ends_with("DlqUrl"));
             outputs.insert("ReceiptsQueueUrl".to_owned(), json!(source));
             outputs.insert("ReceiptsDlqUrl".to_owned(), json!(dlq));
+            outputs.extend(more.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
         })
         .unwrap();
         Self { stack, client, source, dlq, description }
@@ -198,7 +204,7 @@ async fn one_is_chosen_by_what_it_is_about_and_shown_whole() {
     sending.send().await.unwrap();
     let shown = queues.dead_letters(&["show", &id.to_lowercase()]).await.json();
     assert_eq!(
-        (&shown[0]["body"], &shown[0]["reasonCode"]),
+        (&shown["letters"][0]["body"], &shown["letters"][0]["reasonCode"]),
         (&body.clone().into(), &"too_many_receives".into())
     );
     assert_eq!(queues.dead_letters(&["show", "another"]).await.code, 3);

@@ -61,7 +61,7 @@ async fn take(sqs: &Invocation<'_>, dlq_url: &str, message_id: &str) -> Result<L
     let mut others = Vec::new();
     let mut taken = Err(Problem::LetterNotFound);
     for _ in 0..PAGES_MAX {
-        let mut page = match sqs.receive_letters(dlq_url, HIDDEN_S, 0).await {
+        let mut page = match sqs.receive_letters(dlq_url, HIDDEN_S, false).await {
             Ok(page) => page,
             Err(error) => {
                 taken = Err(Problem::unavailable(QUEUES)(error));

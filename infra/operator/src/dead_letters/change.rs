@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use backbone::error_chain::ErrorChain;
 use backbone::timestamp::to_iso;
 use backbone_aws::Letter;
 
@@ -93,7 +92,7 @@ impl<'a> Work<'a> {
                 Err(failure) if self.counts.is_empty() || failure.exit() == Exit::Usage => {
                     return Err(failure);
                 }
-                Err(failure) => Gaps { problem: Some(ErrorChain(&failure).to_string()), ..Gaps::default() },
+                Err(failure) => Gaps::ended(&pair, &failure),
                 Ok(ended) => ended,
             };
             gaps.add(ended);

@@ -165,7 +165,7 @@ mod tests {
                 Exit::Partly,
                 "redriven 2 of 3; 1 left where they are\nnot_json is left: it dies again",
             ),
-            (changed(false, held, all), Exit::Partly, "somebody else holds 2 more"),
+            (changed(false, held, all), Exit::Partly, "2 more did not come"),
             (
                 changed(false, broken, Counts { not_known: 1, ..most }),
                 Exit::NotKnown,

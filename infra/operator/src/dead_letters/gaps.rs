@@ -2,29 +2,41 @@
 
 use std::fmt;
 
+use backbone::error_chain::ErrorChain;
 use serde::Serialize;
 
+use super::queues::QueuePair;
 use crate::answer::Exit;
+use crate::failure::Failure;
 
 /// What is missing from an answer, or is not as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Gaps {
-    /// How many were there and did not come, because somebody else held them. They were not looked at.
+    /// How many were there and did not come, because somebody else held them, or because SQS counted what was gone
+    /// already. They were not looked at.
     pub(crate) held_elsewhere: u64,
     /// How many could not be given back: nobody sees them until their time is over.
     pub(crate) not_given_back: u64,
-    /// What ended the look too early.
+    /// What ended the look too early, at which queues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
 }
 
 impl Gaps {
+    /// Those of a queue at which `failure` has ended the look.
+    pub(super) fn ended(pair: &QueuePair, failure: &Failure) -> Self {
+        Self { problem: Some(format!("{}: {}", pair.name, ErrorChain(failure))), ..Self::default() }
+    }
+
     /// Adds those of another queue.
     pub(crate) fn add(&mut self, other: Self) {
         self.held_elsewhere += other.held_elsewhere;
         self.not_given_back += other.not_given_back;
-        self.problem = self.problem.take().or(other.problem);
+        self.problem = match (self.problem.take(), other.problem) {
+            (Some(one), Some(other)) => Some(format!("{one}; {other}")),
+            (one, other) => one.or(other),
+        };
     }
 
     /// How a command ends because of them, if they do not leave that to the rest.
@@ -46,7 +58,7 @@ impl fmt::Display for Gaps {
             let count = self.held_elsewhere;
             write!(
                 formatter,
-                "\nsomebody else holds {count} more, which are not seen: look again in a minute"
+                "\n{count} more did not come: somebody else holds them, or SQS counts what is gone already; look again in a minute"
             )?;
         }
         if self.not_given_back > 0 {
@@ -75,7 +87,7 @@ mod tests {
         assert_eq!((gaps.exit(), gaps.held_elsewhere, gaps.not_given_back), (Some(Exit::NotKnown), 2, 2));
         let text = gaps.to_string();
         assert!(
-            text.contains("somebody else holds 2 more") && text.ends_with("it ended too early: x"),
+            text.contains("\n2 more did not come") && text.ends_with("it ended too early: x; y"),
             "{text}"
         );
     }

@@ -18,8 +18,6 @@ const HIDDEN_S_MIN: u64 = 30;
 const LETTERS_PER_SECOND: u64 = 50;
 /// SQS's own limit.
 const HIDDEN_S_MAX: u64 = 12 * 60 * 60;
-/// Always a long poll: a short one asks some of SQS's servers only, and finds nothing where there is something.
-const WAIT_S: u8 = 1;
 /// So often nothing may come while something is still to be expected: SQS's count is not exact.
 const EMPTY_RECEIVES_MAX: u32 = 3;
 /// How many batches are given back side by side.
@@ -65,8 +63,9 @@ impl<'a> Walk<'a> {
         let mut empty = 0;
         loop {
             let hidden_s = u32::try_from(self.hidden_s).unwrap_or(u32::MAX);
+            // A short poll asks some of SQS's servers only, and finds nothing where there is something.
             let received =
-                self.deployment.stores().receive_letters(&self.pair.dlq_url, hidden_s, WAIT_S).await?;
+                self.deployment.stores().receive_letters(&self.pair.dlq_url, hidden_s, true).await?;
             if received.is_empty() {
                 empty += 1;
                 if self.letters.count() >= self.depth.visible || empty == EMPTY_RECEIVES_MAX {
@@ -102,27 +101,20 @@ impl<'a> Walk<'a> {
     /// Gives back what was not dealt with. `problem` is what has ended the walk, if it did not come to its end.
     pub(crate) async fn end(self, problem: Option<&Failure>) -> Gaps {
         self.progress.finish_and_clear();
-        // A walk that was ended does not know of the rest who holds it.
-        let missing = match problem {
-            None => self.depth.visible.saturating_sub(self.letters.count()),
-            Some(_) => 0,
-        };
+        let held_elsewhere = held_elsewhere(self.depth, self.letters.count(), problem.is_none());
         let kept = self.letters.kept();
         let chunks = kept.chunks(LETTERS_AT_ONCE);
         // A call each: one of them that takes long does not take the time of the others.
         let giving = stream::iter(chunks).map(async |letters| {
             let given = self.deployment.stores().give_back(&self.pair.dlq_url, letters).await;
-            if given.is_ok() { 0 } else { count(letters.len()) }
+            given.map_or(letters.len(), |given| given.iter().filter(|given| given.is_err()).count())
         });
         let not_given_back = giving
             .buffer_unordered(GIVEN_BACK_AT_ONCE)
-            .fold(0, async |sum, not_given_back| sum + not_given_back)
+            .fold(0, async |sum, not_given_back| sum + count(not_given_back))
             .await;
-        Gaps {
-            held_elsewhere: self.depth.in_flight + self.depth.delayed + missing,
-            not_given_back,
-            problem: problem.map(|problem| backbone::error_chain::ErrorChain(problem).to_string()),
-        }
+        let ended = problem.map_or_else(Gaps::default, |problem| Gaps::ended(self.pair, problem));
+        Gaps { held_elsewhere, not_given_back, ..ended }
     }
 }
 
@@ -158,6 +150,14 @@ impl Letters {
     }
 }
 
+/// How many of those that were there have not come. What somebody held at first may have come meanwhile.
+fn held_elsewhere(depth: QueueDepth, seen: u64, to_its_end: bool) -> u64 {
+    let held = depth.in_flight + depth.delayed;
+    let missing = (depth.visible + held).saturating_sub(seen);
+    // Of the rest a walk that was ended does not know who holds it.
+    if to_its_end { missing } else { missing.min(held) }
+}
+
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
@@ -189,6 +189,22 @@ mod tests {
         );
         let handles: BTreeSet<_> = letters.kept().into_iter().map(|letter| letter.receipt_handle).collect();
         assert_eq!(handles, BTreeSet::from(["2".to_owned(), "3".to_owned()]), "they are given back");
+    }
+
+    #[test]
+    fn what_has_come_meanwhile_is_held_by_nobody() {
+        let depth = QueueDepth { visible: 3, in_flight: 2, delayed: 1 };
+        for (seen, to_its_end, held) in [
+            (3, true, 3),
+            (2, true, 4),
+            (5, true, 1),
+            (6, true, 0),
+            (9, true, 0),
+            (1, false, 3),
+            (5, false, 1),
+        ] {
+            assert_eq!(held_elsewhere(depth, seen, to_its_end), held, "{seen} {to_its_end}");
+        }
     }
 
     #[test]
