@@ -39,6 +39,11 @@ impl Gaps {
         };
     }
 
+    /// Whether there may be letters that were not looked at.
+    pub(crate) const fn are_of_looking(&self) -> bool {
+        self.problem.is_some() || self.held_elsewhere > 0
+    }
+
     /// How a command ends because of them, if they do not leave that to the rest.
     pub(crate) const fn exit(&self) -> Option<Exit> {
         if self.problem.is_some() {

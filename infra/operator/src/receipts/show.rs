@@ -163,6 +163,11 @@ impl Followed {
         !self.is_kept() && self.gaps.problem.is_none() && self.timeline.iter().any(Step::follows_record)
     }
 
+    /// The last step of its way: neither a warning nor the refusal of a later POST moves it.
+    fn last_step(&self) -> Option<&Step> {
+        self.timeline.iter().rev().find(|step| step.follows_acceptance())
+    }
+
     /// The code of the refusal that it ended with, if no POST of it was accepted.
     fn refusal(&self) -> Option<&str> {
         let was_accepted = self.timeline.iter().any(Step::follows_acceptance);
@@ -193,6 +198,16 @@ impl Followed {
             format!(
                 "refused: {code}; of a later POST that was accepted there is a line at LogLevel debug only"
             )
+        } else if self.last_step().is_some_and(Step::is_at_peer) {
+            "sent on to the peer at which its sender is at home: ask there".to_owned()
+        } else if let Some(death) = self.last_step().filter(|step| step.is_death()) {
+            let dead =
+                death.detail.as_ref().map_or_else(|| "dead".to_owned(), |reason| format!("dead ({reason})"));
+            if self.gaps.are_of_looking() {
+                format!("it was {dead}; whether it still is could not be seen")
+            } else {
+                format!("it was {dead} and is not any more: discarded, or sent again a moment ago")
+            }
         } else {
             "under way: see below".to_owned()
         }
@@ -282,6 +297,33 @@ mod tests {
             told(&[refused, queued]).whereabouts().starts_with("under way"),
             "another POST of it was not"
         );
+    }
+
+    #[test]
+    fn what_is_with_a_peer_is_not_under_way_here() {
+        let (queued, forwarded) = (json!({ "step": "queued" }), json!({ "step": "forwarded" }));
+        assert!(told(std::slice::from_ref(&forwarded)).whereabouts().starts_with("sent on to the peer"));
+        let refused = json!({ "error.code": "PROXY_AUTH_REPLAY", "level": "WARN" });
+        assert!(told(&[forwarded.clone(), refused]).whereabouts().starts_with("sent on"), "it stays there");
+        assert!(told(&[forwarded, queued]).whereabouts().starts_with("under way"), "it was paired anew");
+    }
+
+    #[test]
+    fn a_death_without_its_letter_is_not_under_way() {
+        let queued = json!({ "step": "queued" });
+        let dead = json!({ "reason.code": "invalid_field", "level": "WARN" });
+        let warned = json!({ "level": "WARN", "message": "m" });
+        let gone = told(&[queued.clone(), dead.clone(), warned]);
+        let whereabouts = gone.whereabouts();
+        assert!(whereabouts.starts_with("it was dead (invalid_field) and is not any more"), "{whereabouts}");
+        assert_eq!(gone.exit(), Exit::Done);
+        let kept = told(&[json!({ "step": "kept_dead" })]).whereabouts();
+        assert!(kept.starts_with("it was dead and is not any more"), "{kept}");
+        let broken = Gaps { problem: Some("SQS is silent".to_owned()), ..Gaps::default() };
+        let unseen = Followed { gaps: broken, ..told(std::slice::from_ref(&dead)) }.whereabouts();
+        assert!(unseen.ends_with("could not be seen"), "{unseen}");
+        let anew = json!({ "step": "queued", "correlation.id": "another POST's" });
+        assert!(told(&[dead, anew]).whereabouts().starts_with("under way"), "it was posted anew");
     }
 
     #[test]

@@ -40,6 +40,16 @@ impl Step {
         ![REFUSED, WARNING].contains(&self.kind)
     }
 
+    /// Whether it is on a peer's queue from here on.
+    pub(super) fn is_at_peer(&self) -> bool {
+        self.kind == trail::FORWARDED
+    }
+
+    /// Whether it is a dead letter from here on; a death of which a line tells the reason has that as its detail.
+    pub(super) fn is_death(&self) -> bool {
+        [DEAD, trail::KEPT_DEAD].contains(&self.kind)
+    }
+
     /// Whether a receipt whose way leads here has a row: it is recorded when it was pushed, or waits. One whose push
     /// failed is tried again for a while without.
     pub(super) fn follows_record(&self) -> bool {
