@@ -76,8 +76,14 @@ pub(crate) async fn attempt_push<O: Gateway + ConnectionStore + Clock>(
         Ok(Push::Taken) => (Metric::Pushed, Attempt::Taken),
         Ok(Push::TooLarge) => (Metric::PushFailed, Attempt::TooLarge),
         Ok(Push::Forbidden) => {
-            tracing::error!("API Gateway refuses this function's pushes: its role lacks a permission");
-            (Metric::PushForbidden, Attempt::Failed)
+            tracing::error!(
+                frame.id = %frame_id,
+                connection.id = connection.connection_id,
+                push.outcome = ?Attempt::Failed,
+                "API Gateway refuses this function's pushes: its role lacks a permission"
+            );
+            tally.count(Metric::PushForbidden);
+            return Ok(Attempt::Failed);
         }
         Ok(Push::Gone) if connection.may_be_opening(outside.now_ms()) => {
             (Metric::PushNotOpenYet, Attempt::NotOpenYet)
@@ -87,7 +93,7 @@ pub(crate) async fn attempt_push<O: Gateway + ConnectionStore + Clock>(
             (Metric::PushGone, Attempt::Offline)
         }
         Err(error) => {
-            // Its outcome is in this line: at `info` the one below is not written.
+            // As above its outcome is in this line: at `info` the one below is not written.
             tracing::warn!(
                 frame.id = %frame_id,
                 connection.id = connection.connection_id,

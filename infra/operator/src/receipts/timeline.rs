@@ -120,7 +120,9 @@ fn step(line: &Line) -> Option<Step> {
             "NotOpenYet" => (NOT_OPEN_YET, None),
             "TooLarge" => (TOO_LARGE, None),
             // Where it failed, the line says why.
-            "Failed" if line.text("level") == Some("WARN") => (PUSH_FAILED, owned("message")),
+            "Failed" if matches!(line.text("level"), Some("WARN" | "ERROR")) => {
+                (PUSH_FAILED, owned("message"))
+            }
             "Failed" => (PUSH_FAILED, None),
             other => (PUSH_FAILED, Some(other.to_owned())),
         }
@@ -287,13 +289,15 @@ mod tests {
 
     #[test]
     fn a_failed_push_says_why_and_to_which_connection() {
-        let failed = json!({
-            "level": "WARN", "push.outcome": "Failed", "connection.id": "x=", "message": "a push failed: 500",
-        });
-        let steps = timeline(&[line(1, failed)], None);
-        assert_eq!(names(&steps), ["push_failed"]);
-        assert_eq!(steps[0].connection_id.as_deref(), Some("x="));
-        assert_eq!(steps[0].detail.as_deref(), Some("a push failed: 500"));
+        for level in ["WARN", "ERROR"] {
+            let failed = json!({
+                "level": level, "push.outcome": "Failed", "connection.id": "x=", "message": "a push failed: 500",
+            });
+            let steps = timeline(&[line(1, failed)], None);
+            assert_eq!(names(&steps), ["push_failed"]);
+            assert_eq!(steps[0].connection_id.as_deref(), Some("x="));
+            assert_eq!(steps[0].detail.as_deref(), Some("a push failed: 500"), "{level}");
+        }
     }
 
     #[test]
