@@ -1,6 +1,6 @@
 //! The functions: deployed, and ready to be invoked.
 
-use super::Finding;
+use super::{AS_CHANGED_BY_HAND, Finding};
 use crate::control_plane::{ControlPlane, Function};
 use crate::deployment::Deployment;
 
@@ -22,6 +22,9 @@ pub(super) async fn check(
                     }
                 }
                 functions.push(function);
+            }
+            Err(error) if error.is_no_such_thing() => {
+                findings.push(Finding::fault(format!("function {name}"), "is gone", AS_CHANGED_BY_HAND));
             }
             Err(error) => {
                 let check = format!("function {name}");

@@ -1,6 +1,7 @@
 //! The identity registry: there, and known to the functions.
 
 use backbone::error_chain::ErrorChain;
+use backbone::limits::CRL_BYTES_MAX;
 use backbone::stores::TrustStore;
 use backbone_aws::settings::REGISTRY_URL;
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
         let http = patient.deployment.http();
         let keys = http.get(&format!("{origin}/.well-known/claw-keys.json")).await;
         findings.push(keys_finding(&format!("registry's keys {origin}"), keys, &functions));
-        let crl = http.get(&format!("{origin}/v1/crl")).await;
+        let crl = http.get_up_to(&format!("{origin}/v1/crl"), CRL_BYTES_MAX).await;
         findings.push(crl_finding(&format!("registry's revocations {origin}"), crl));
     }
     findings.extend(rows(patient).await);
@@ -53,7 +54,14 @@ fn crl_finding(check: &str, answer: Result<HttpAnswer, NoAnswer>) -> Finding {
         Ok(HttpAnswer { status: 200, .. }) => Finding::fine(check, "published"),
         Ok(HttpAnswer { status: 404, .. }) => Finding::fine(check, "none yet"),
         Ok(HttpAnswer { status, .. }) => Finding::fault(check, format!("answers with {status}"), remedy),
-        Err(error) => Finding::fault(check, ErrorChain(&error).to_string(), remedy),
+        Err(error @ NoAnswer::TooLong { .. }) => {
+            let remedy = "the functions do not read it either: revocations that no event announces take effect only when it is \
+                          shorter, or when CRL_BYTES_MAX (functions/backbone/src/limits.rs) is larger";
+            Finding::fault(check, error.to_string(), remedy)
+        }
+        Err(error @ (NoAnswer::Request(_) | NoAnswer::Transport { .. })) => {
+            Finding::fault(check, ErrorChain(&error).to_string(), remedy)
+        }
     }
 }
 
@@ -101,5 +109,16 @@ mod tests {
     fn a_registry_may_have_revoked_nobody() {
         assert_eq!(crl_finding("x", Ok(answer(404, ""))).verdict, Verdict::Fine);
         assert_eq!(crl_finding("x", Ok(answer(500, ""))).verdict, Verdict::Fault);
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_told_from_one_that_is_not_there() {
+        let too_long = NoAnswer::TooLong { url: "u".to_owned(), bytes_max: CRL_BYTES_MAX };
+        let finding = crl_finding("x", Err(too_long));
+        assert_eq!(
+            (finding.verdict, finding.found.as_str()),
+            (Verdict::Fault, "u answers with more than 16777216 bytes")
+        );
+        assert!(finding.remedy.unwrap().contains("CRL_BYTES_MAX"));
     }
 }

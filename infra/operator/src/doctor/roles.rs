@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Finding, Patient};
-use crate::control_plane::{ControlPlane, Resource};
+use super::{AS_CHANGED_BY_HAND, Finding, Patient};
+use crate::control_plane::{CallError, ControlPlane, Resource};
 
 const KIND: &str = "AWS::IAM::Role";
 
@@ -58,10 +58,14 @@ async fn check_role(control_plane: &ControlPlane, role: &Resource, expected: &Va
     for policy in &policies {
         match control_plane.role_policy(&role.physical_id, &policy.name).await {
             Ok(actual) => differences.add(policy, &actual),
+            Err(error) if error.is_no_such_thing() => differences.add(policy, &Value::Null),
             Err(error) => findings.push(Finding::not_seen(&check, &error, "iam:GetRolePolicy")),
         }
     }
     let inline = control_plane.inline_policies(&role.physical_id).await;
+    if inline.as_ref().is_err_and(CallError::is_no_such_thing) {
+        return vec![Finding::fault(check, "is gone", AS_CHANGED_BY_HAND)];
+    }
     let attached = control_plane.attached_policies(&role.physical_id).await;
     for (policies, known, action) in [
         (inline, policies.into_iter().map(|policy| policy.name).collect(), "iam:ListRolePolicies"),
@@ -223,6 +227,9 @@ mod tests {
         );
         let lacking = finding(&[read.clone(), allow("Write", &json!("a:Put"))]);
         assert_eq!((lacking.verdict, lacking.found.as_str()), (Verdict::Fault, "lacks Write (a:Delete)"));
+        let mut gone = Differences::default();
+        gone.add(&policies(&role())[0], &Value::Null);
+        assert_eq!(gone.lacking, ["Read (a:Get)", "Write (a:Delete, a:Put)"], "of a policy that is gone");
         let denied = json!({ "Sid": "No", "Effect": "Deny", "Action": "a:Get" });
         let denied = finding(&[read, write, denied]);
         assert_eq!((denied.verdict, denied.found.as_str()), (Verdict::Fault, "lacks what No denies (a:Get)"));
