@@ -161,6 +161,35 @@ fn who_sends_to_its_own_queue_may_go_on_doing_so_and_nobody_else_may() {
     }
 }
 
+/// A permission names the routes that may use it, and MiniStack asks for none.
+#[test]
+fn every_http_route_may_invoke_its_function() {
+    let template = template();
+    let text = |value: &Value| untagged(value).as_str().unwrap().to_owned();
+    let permits = |function: &str, method: &str, path: &str| {
+        let allowed = [format!("*/{method}{path}"), format!("*/*{path}")];
+        of_type(&template, "AWS::Lambda::Permission").any(|(_, permission)| {
+            let routes = text(&permission["SourceArn"]);
+            let routes = routes.split_once(":${HttpApi}/").map(|(_, routes)| routes.to_owned());
+            text(&permission["FunctionName"]) == function
+                && routes.is_some_and(|routes| allowed.contains(&routes))
+        })
+    };
+    let mut routes = 0;
+    for (id, route) in of_type(&template, "AWS::ApiGatewayV2::Route") {
+        if text(&route["ApiId"]) != "HttpApi" {
+            continue;
+        }
+        let (key, target) = (text(&route["RouteKey"]), text(&route["Target"]));
+        let (method, path) = key.split_once(' ').unwrap();
+        let integration = target.strip_prefix("integrations/${").unwrap().trim_end_matches('}');
+        let function = text(&template["Resources"][integration]["Properties"]["IntegrationUri"]);
+        assert!(permits(function.strip_suffix(".Arn").unwrap(), method, path), "{id}");
+        routes += 1;
+    }
+    assert!(routes > 0);
+}
+
 /// MiniStack tells nobody of its stacks, so only the template can show that a deployment is followed by a look at the
 /// registry.
 #[test]
