@@ -134,6 +134,7 @@ fn every_function_and_every_queue_is_watched() {
     let (counted, watched_for) = (&filter["MetricTransformations"][0], alarms["authorizer-crashes"]);
     assert_eq!(counted["MetricNamespace"], watched_for["Namespace"]);
     assert_eq!(counted["MetricName"], watched_for["MetricName"]);
+    assert_catches_crashes(filter["FilterPattern"].as_str().unwrap());
     assert_eq!(failing, functions);
     let queues: Vec<_> = of_type(&template, "AWS::SQS::Queue").collect();
     for (metric, has_dead_letters) in
@@ -142,6 +143,37 @@ fn every_function_and_every_queue_is_watched() {
         let of_kind =
             queues.iter().filter(|(_, queue)| queue.get("RedrivePolicy").is_some() == has_dead_letters);
         assert_eq!(watched(&template, metric, "QueueName"), of_kind.map(|(id, _)| *id).collect(), "{metric}");
+    }
+}
+
+/// Holds a filter pattern, any of whose quoted terms makes a line match, to lines as Lambda and the panic handler write
+/// them.
+fn assert_catches_crashes(pattern: &str) {
+    let is_term = |term: &&str| !term.trim().is_empty();
+    let terms: Vec<_> = pattern
+        .split('?')
+        .filter(is_term)
+        .map(|term| {
+            let quoted = term.trim().strip_prefix('"').and_then(|term| term.strip_suffix('"'));
+            quoted.filter(|term| !term.is_empty()).unwrap_or_else(|| panic!("{term} is no quoted term"))
+        })
+        .collect();
+    let matches = |line: &str| terms.iter().any(|term| line.contains(term));
+    for crash in [
+        "INIT_REPORT Init Duration: 12.41 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError",
+        "REPORT RequestId: 8f5\tDuration: 3000.00 ms\tMemory Size: 256 MB\tMax Memory Used: 30 MB\tStatus: timeout",
+        "2026-03-31T23:33:20.000Z 8f5 Task timed out after 3.00 seconds",
+        "thread 'main' (9) panicked at functions/authorizer/src/main.rs:1:1:",
+        "RequestId: 8f5 Error: Runtime exited with error: exit status 101\nRuntime.ExitError",
+    ] {
+        assert!(matches(crash), "{crash}");
+    }
+    for other in [
+        r#"{"level":"WARN","error.code":"PROXY_AUTH_REPLAY","message":"refused a handshake: the nonce was seen before"}"#,
+        "REPORT RequestId: 8f5\tDuration: 3.10 ms\tBilled Duration: 4 ms\tStatus: error\tError Type: Unauthorized",
+        "INIT_START Runtime Version: provided:al2023.v100",
+    ] {
+        assert!(!matches(other), "{other}");
     }
 }
 
