@@ -193,7 +193,7 @@ pub(crate) fn and_give_back<T>(
 #[tokio::test]
 #[should_panic(expected = "the work has failed")]
 async fn of_two_failures_the_first_is_told() {
-    and_give_back(async { panic!("the work has failed") }, async { panic!("and so has the undoing") }).await
+    and_give_back(async { panic!("the work has failed") }, async { panic!("and so has the undoing") }).await;
 }
 
 #[tokio::test]

@@ -62,18 +62,13 @@ fn check_valgrind(arguments: &[String]) -> Result<(), Failure> {
     if version.arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
         return Ok(());
     }
-    match needs_counts(arguments) {
-        Some(argument) => {
-            Err(Failure::new(format!("{argument} needs valgrind, which counts the instructions"))
-                .with_remedy(
-                    "install valgrind; without it `cargo xtask bench` shows everything but instructions",
-                ))
-        }
-        None => {
-            println!("      valgrind is missing: instructions are not counted");
-            Ok(())
-        }
+    if let Some(argument) = needs_counts(arguments) {
+        let failure = Failure::new(format!("{argument} needs valgrind, which counts the instructions"));
+        let remedy = "install valgrind; without it `cargo xtask bench` shows everything but instructions";
+        return Err(failure.with_remedy(remedy));
     }
+    println!("      valgrind is missing: instructions are not counted");
+    Ok(())
 }
 
 /// The argument that makes no sense without instructions.

@@ -51,10 +51,8 @@ fn read(answer: &Value, queue_url: &str) -> Option<Vec<QueueMessage>> {
 }
 
 fn read_message(message: &Value) -> Option<QueueMessage> {
-    let first_received_s = match message.get("FirstReceiveTimestamp")? {
-        Value::Null => None,
-        second => Some(second.as_u64()?),
-    };
+    let first_received = message.get("FirstReceiveTimestamp")?;
+    let first_received_s = if first_received.is_null() { None } else { Some(first_received.as_u64()?) };
     Some(QueueMessage {
         id: message["MessageId"].as_str()?.to_owned(),
         body: message["Body"].as_str()?.to_owned(),
