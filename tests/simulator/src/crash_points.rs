@@ -119,9 +119,9 @@ pub const SCRIPTS: [Script; 13] = [
         ..NONE
     },
     Script {
-        name: "outage: seven receives, the mailbox, a drain",
+        name: "outage: seven receives, the mailbox, a receipt that is said again, a drain",
         visits: &[Visit { from_s: 1, until_s: 1_100, is_announced: true }],
-        posts: &[(5, 1, DELIVERED), (6, 2, DELIVERED)],
+        posts: &[(5, 1, DELIVERED), (6, 2, DELIVERED), (901, 1, DELIVERED)],
         outage_s: Some((Service::Gateway, 4, 900)),
         ends_s: 1_200,
         ..NONE
