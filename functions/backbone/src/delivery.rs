@@ -68,15 +68,15 @@ pub struct DeliverySettings {
 
 /// Handles a batch and says, message by message, what the queue is to do.
 ///
-/// It cannot fail as a whole: a message that fails, or panics, does so alone. Whatever is to be shown again has had
-/// its own time set before this returns.
+/// It does not fail as a whole: a message that fails, or over which our code panics, does so alone. Only what is read for
+/// all of them is read outside of that. Whatever is to be shown again has had its own time set before this returns.
 pub async fn deliver_batch<O: DeliveryOutside>(
     outside: &O,
     settings: &DeliverySettings,
     batch: &[QueuedMessage],
     tally: &Tally,
 ) -> Vec<Verdict> {
-    let work = sort_out(batch, tally);
+    let work = sort_out(batch, QueueMessage::parse, tally);
     let (receipts, agents, pairs) = what_to_read(&work, batch);
     let state = if agents.is_empty() {
         Ok(DeliveryState::default())

@@ -1,14 +1,15 @@
 //! What a batch of messages asks for, sorted into things that can be done side by side.
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::QueuedMessage;
 use super::peer::PeerRefusal;
-use super::settle::Outcome;
+use super::settle::{Outcome, note_panic};
+use super::{QueuedMessage, wait_s};
 use crate::connection::ConnectionRef;
 use crate::did::AgentDid;
 use crate::metrics::Tally;
-use crate::queue_message::{DeliveryRefusal, DeliveryTurn, QueueMessage};
+use crate::queue_message::{DeliveryRefusal, DeliveryTurn, MessageDefect, QueueMessage};
 use crate::receipt::{Receipt, ReceiptKey};
 use crate::stores::SourceQueue;
 use crate::system_delivery::{DeliveryKey, SystemDelivery};
@@ -28,14 +29,25 @@ pub(super) enum Work {
     Decided(usize, Outcome),
 }
 
-/// Parses the batch and puts the states of one receipt together, oldest first.
-pub(super) fn sort_out(batch: &[QueuedMessage], tally: &Tally) -> Vec<Work> {
+/// Parses the batch, each message so that a panic over it stays with it, and puts the states of one receipt together,
+/// oldest first.
+pub(super) fn sort_out(
+    batch: &[QueuedMessage],
+    parse: impl Fn(&str, Option<&str>) -> Result<QueueMessage, MessageDefect>,
+    tally: &Tally,
+) -> Vec<Work> {
     let mut states: BTreeMap<ReceiptKey, Vec<(usize, Receipt)>> = BTreeMap::new();
     let mut turns: BTreeMap<DeliveryKey, Vec<(usize, DeliveryTurn)>> = BTreeMap::new();
     let mut drains: BTreeMap<ConnectionRef, Vec<usize>> = BTreeMap::new();
     let mut work = Vec::new();
     for (index, message) in batch.iter().enumerate() {
-        match QueueMessage::parse(&message.body, message.version.as_deref()) {
+        let parsed = catch_unwind(AssertUnwindSafe(|| parse(&message.body, message.version.as_deref())));
+        let Ok(parsed) = parsed else {
+            message.span().in_scope(|| note_panic(tally));
+            work.push(Work::Decided(index, Outcome::Retry(wait_s(message))));
+            continue;
+        };
+        match parsed {
             Ok(QueueMessage::DeliveryReceipt(receipt)) => {
                 states.entry(receipt.key()).or_default().push((index, receipt));
             }
@@ -126,4 +138,44 @@ impl Work {
 pub(super) enum Chain {
     Drain(ConnectionRef),
     Turn(DeliveryTurn),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metric;
+
+    fn message(body: &str) -> QueuedMessage {
+        QueuedMessage {
+            queue: SourceQueue::Receipts,
+            message_id: body.to_owned(),
+            receipt_handle: String::new(),
+            body: body.to_owned(),
+            version: None,
+            origin_proxy: None,
+            correlation_id: None,
+            receive_count: 1,
+            sent_ms: 0,
+            first_seen_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_panic_in_parsing_stays_with_its_message() {
+        let parse = |body: &str, _: Option<&str>| {
+            assert!(body != "bad");
+            Err(MessageDefect::UnknownVersion)
+        };
+        let tally = Tally::default();
+        let work = sort_out(&[message("one"), message("bad"), message("two")], parse, &tally);
+        assert!(matches!(
+            work[..],
+            [
+                Work::Decided(0, Outcome::Bury { .. }),
+                Work::Decided(1, Outcome::Retry(_)),
+                Work::Decided(2, Outcome::Bury { .. }),
+            ]
+        ));
+        assert_eq!(tally.of(Metric::RecordPanicked), 1);
+    }
 }
