@@ -13,6 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// Longest request id of a client's own, in bytes, that is taken over (contract 1.4).
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 128;
+
 /// One HTTP request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -86,7 +89,7 @@ pub fn request_span(request_id: &str) -> tracing::Span {
 
 /// Whether a client's own request id is taken over (contract 1.4).
 fn is_request_id(text: &str) -> bool {
-    (8..=128).contains(&text.len())
+    (8..=REQUEST_ID_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
 }
 
@@ -155,7 +158,7 @@ mod tests {
     #[test]
     fn a_clients_request_id_is_taken_over_if_it_is_harmless() {
         assert!(is_request_id("abc.DEF_1:2-3"));
-        for id in ["short", "has space in it", "line\nbreak--", &"x".repeat(129)] {
+        for id in ["short", "has space in it", "line\nbreak--", &"x".repeat(REQUEST_ID_BYTES_MAX + 1)] {
             assert!(!is_request_id(id), "{id}");
         }
     }

@@ -6,11 +6,12 @@ use backbone::delivery::{QueuedMessage, Verdict};
 use backbone::stores::SourceQueue;
 use serde::{Deserialize, Serialize};
 
+use crate::http_api::REQUEST_ID_BYTES_MAX;
 use crate::receipts_queue::{CORRELATION_ID_ATTRIBUTE, ORIGIN_PROXY_ATTRIBUTE, VERSION_ATTRIBUTE};
 
-/// Longest correlation id that is taken over, which is that of a client's own (contract 1.4). It goes into every line and
-/// into the mailbox, and what a peer or a registry sends could be any text.
-const CORRELATION_ID_BYTES_MAX: usize = 128;
+/// Longest correlation id that is taken over, in bytes: a client's own request id becomes one. It goes into every line
+/// and into the mailbox, and what a peer or a registry sends could be any text.
+const CORRELATION_ID_BYTES_MAX: usize = REQUEST_ID_BYTES_MAX;
 
 /// One batch.
 #[derive(Debug, Default, Deserialize)]
