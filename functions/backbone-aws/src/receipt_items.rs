@@ -28,10 +28,11 @@ pub(crate) const WAITING_PREFIX: &str = "waiting#";
 pub(crate) const PROCESSED_AT: &str = "processedAt";
 /// The id of the frame that carries a state.
 pub(crate) const FRAME_ID: &str = "frameId";
+/// The id under which a waiting receipt is followed.
+pub(crate) const CORRELATION_ID: &str = "correlationId";
 
 const PUSHED_AT: &str = "pushedAt";
 const EXPIRES_AT: &str = "expiresAt";
-const CORRELATION_ID: &str = "correlationId";
 
 /// Where a receipt's latest state is.
 pub(crate) fn stored_key<'a>(table: &'a str, key: &ReceiptKey) -> ItemKey<'a> {

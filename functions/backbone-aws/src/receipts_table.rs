@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use backbone::did::AgentDid;
 use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{
@@ -17,8 +17,8 @@ use crate::batch_read::{ItemKey, read_items};
 use crate::connections_table::{AGENT, connection_key, connection_row};
 use crate::outside::{Invocation, unavailable};
 use crate::receipt_items::{
-    FRAME_ID, ITEM, PROCESSED_AT, SENDER, WAITING_PREFIX, stored_item, stored_key, stored_receipt,
-    waiting_item, waiting_item_name, waiting_receipt,
+    CORRELATION_ID, FRAME_ID, ITEM, PROCESSED_AT, SENDER, WAITING_PREFIX, stored_item, stored_key,
+    stored_receipt, waiting_item, waiting_item_name, waiting_receipt,
 };
 use crate::settings::{CONNECTIONS_TABLE, RECEIPTS_TABLE, TRUST_TABLE};
 use crate::trust_table::{KEY, agent_key, pair_homes, pair_key};
@@ -115,14 +115,18 @@ impl ReceiptStore for Invocation<'_> {
         self.put_stored("replace", row, condition, compared).await
     }
 
+    /// One call, unless it waited already under another id, which is then put back. In between, or if that fails, it waits
+    /// under the wrong id and is not lost.
     async fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
-        const OPERATION: &str = "keep_waiting";
-        let write = self
-            .dynamodb()
-            .put_item()
-            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
-            .set_item(Some(waiting_item(waiting)));
-        self.in_time(OPERATION, async { write.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
+        let replaced = self.put_waiting(waiting_item(waiting)).await?;
+        match replaced.and_then(|mut item| item.remove(CORRELATION_ID)) {
+            Some(id) if id.as_s().ok() != waiting.correlation_id.as_ref() => {
+                let mut item = waiting_item(waiting);
+                item.insert(CORRELATION_ID.to_owned(), id);
+                self.put_waiting(item).await.map(drop)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn stop_waiting(&self, receipt: &Receipt) -> Result<(), StoreError> {
@@ -208,6 +212,20 @@ impl Invocation<'_> {
         .await
     }
 
+    /// Puts an item into a mailbox and returns the one that had its name.
+    async fn put_waiting(&self, item: Item) -> Result<Option<Item>, StoreError> {
+        const OPERATION: &str = "keep_waiting";
+        let write = self
+            .dynamodb()
+            .put_item()
+            .table_name(self.setting(OPERATION, RECEIPTS_TABLE)?)
+            .set_item(Some(item))
+            .return_values(ReturnValue::AllOld);
+        let answer =
+            self.in_time(OPERATION, async { write.send().await.map_err(unavailable(OPERATION)) }).await?;
+        Ok(answer.attributes)
+    }
+
     async fn remove_item(
         &self,
         operation: &'static str,
@@ -253,106 +271,4 @@ fn readable<T>(row: Row<'_>, agent: &str, item: &str, read: Result<T, StoreError
 }
 
 #[cfg(test)]
-mod tests {
-    use backbone::home::ProxyOrigin;
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::receipt_items::tests::receipt;
-    use crate::stub::{Answer, Stub};
-
-    fn stored(pushed_at_ms: Option<u64>) -> StoredReceipt {
-        StoredReceipt { receipt: receipt(Some("x")), pushed_at_ms, expires_at_s: 9 }
-    }
-
-    /// An item as DynamoDB writes it.
-    fn wire(item: &Item) -> Value {
-        let attribute = |value: &AttributeValue| match (value.as_s(), value.as_n()) {
-            (Ok(text), _) => json!({ "S": text }),
-            (_, Ok(number)) => json!({ "N": number }),
-            (Err(_), Err(_)) => panic!("all our attributes are texts and numbers"),
-        };
-        item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
-    }
-
-    #[tokio::test]
-    async fn a_lost_race_is_an_outcome() {
-        let stub = Stub::answering([Answer::ok(&json!({})), Answer::condition_failed(&json!({}))]).await;
-        assert_eq!(stub.invocation().record(&stored(Some(7))).await.unwrap(), Recorded::Stored);
-        assert_eq!(stub.invocation().record(&stored(None)).await.unwrap(), Recorded::Stale);
-        let conditions: Vec<_> =
-            stub.bodies().iter().map(|body| body["ConditionExpression"].clone()).collect();
-        assert!(!conditions[0].as_str().unwrap().contains("pushedAt"), "a pushed state replaces itself");
-        assert!(conditions[1].as_str().unwrap().contains("attribute_not_exists(pushedAt)"));
-    }
-
-    #[tokio::test]
-    async fn an_item_that_cannot_be_read_is_told_apart() {
-        let good = Waiting { receipt: receipt(None), expires_at_s: 9, correlation_id: None };
-        let bad = json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#0#x" } });
-        let page = json!({ "Items": [bad, wire(&waiting_item(&good))], "Count": 2 });
-        let stub = Stub::answering([Answer::ok(&page), Answer::ok(&json!({}))]).await;
-        let items = stub.invocation().waiting(&receipt(None).sender, 2).await.unwrap();
-        let MailboxItem::Unreadable(unreadable) = &items[0] else { panic!("{items:?}") };
-        assert_eq!(unreadable.item, "waiting#0#x");
-        assert!(unreadable.attributes.contains("senderAgentDid"));
-        assert_eq!(items[1], MailboxItem::Readable(good));
-        stub.invocation().remove_unreadable(&receipt(None).sender, "waiting#0#x").await.unwrap();
-        let bodies = stub.bodies();
-        assert_eq!((&bodies[0]["ConsistentRead"], &bodies[0]["Limit"]), (&json!(true), &json!(2)));
-        assert_eq!(bodies[1]["Key"]["item"]["S"], "waiting#0#x");
-    }
-
-    #[tokio::test]
-    async fn a_page_that_dynamodb_cuts_short_is_not_the_end_of_a_mailbox() {
-        let item = Waiting { receipt: receipt(None), expires_at_s: 9, correlation_id: None };
-        let key = json!({ "senderAgentDid": { "S": "s" }, "item": { "S": "waiting#0#x" } });
-        let page = |more: bool| {
-            let mut page = json!({ "Items": [wire(&waiting_item(&item))], "Count": 1 });
-            if more {
-                page["LastEvaluatedKey"] = key.clone();
-            }
-            Answer::ok(&page)
-        };
-        let stub = Stub::answering([page(true), page(false)]).await;
-        assert_eq!(stub.invocation().waiting(&item.receipt.sender, 3).await.unwrap().len(), 2);
-        let bodies = stub.bodies();
-        assert_eq!((&bodies[1]["Limit"], &bodies[1]["ExclusiveStartKey"]), (&json!(2), &key));
-        let stub = Stub::answering([page(true)]).await;
-        assert_eq!(stub.invocation().waiting(&item.receipt.sender, 1).await.unwrap().len(), 1);
-        assert_eq!(stub.seen().len(), 1, "as many as were asked for");
-    }
-
-    #[tokio::test]
-    async fn a_batch_is_read_in_one_call_and_a_broken_item_fails_nobody_else() {
-        let one = receipt(None);
-        let (paired, broken_pair) =
-            (Pair::of(&one.sender, &one.recipient), Pair::of(&one.sender, &one.sender));
-        let mut broken = wire(&stored_item(&stored(None)));
-        broken["status"] = json!({ "S": "?" });
-        let answer = json!({ "Responses": {
-            "receipts": [wire(&stored_item(&stored(Some(7)))), broken],
-            "connections": [
-                { "agentDid": { "S": one.sender.as_str() }, "connectionId": { "S": "c=" },
-                  "connectedAt": { "N": "1" }, "leaseExpiresAt": { "N": "2" } },
-                { "agentDid": { "S": one.recipient.as_str() }, "connectionId": { "S": "half" } },
-            ],
-            "trust": [
-                { "key": { "S": format!("agent#{}", one.recipient) } },
-                { "key": { "S": format!("pair#{}", paired.key()) }, "firstOrigin": { "S": "https://a.com" } },
-                { "key": { "S": format!("pair#{}", broken_pair.key()) }, "firstOrigin": { "S": "?" } },
-            ],
-        } });
-        let stub = Stub::answering([Answer::ok(&answer)]).await;
-        let agents = [one.sender.clone(), one.recipient.clone()];
-        let pairs = [paired.clone(), broken_pair];
-        let state =
-            stub.invocation().read_for_delivery(&[one.key(), one.key()], &agents, &pairs).await.unwrap();
-        assert_eq!(state.receipts.get(&one.key()), Some(&stored(Some(7))));
-        assert_eq!(state.connections.keys().collect::<Vec<_>>(), [&one.sender]);
-        assert_eq!(state.revoked.into_iter().collect::<Vec<_>>(), [one.recipient]);
-        assert_eq!(state.pairs.keys().collect::<Vec<_>>(), [&paired]);
-        assert_eq!(state.pairs[&paired].first, ProxyOrigin::parse("https://a.com"));
-        assert_eq!(stub.seen().len(), 1);
-    }
-}
+mod tests;

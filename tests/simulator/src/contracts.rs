@@ -36,6 +36,7 @@ macro_rules! each_contract {
             a_push_is_not_undone
             only_what_was_seen_is_replaced
             a_mailbox_is_in_order_and_holds_each_item_once
+            what_waits_keeps_its_correlation_id
             a_mailbox_is_read_in_pages
             a_batch_is_read_at_once
             a_claim_needs_the_row_that_was_seen
@@ -132,6 +133,26 @@ pub async fn a_mailbox_is_in_order_and_holds_each_item_once(store: &impl Receipt
     assert_eq!(page[2..], [items[0].clone(), items[2].clone()]);
     assert!(page[..2].contains(&items[1]) && page[..2].contains(&another_state), "a state hid another");
     assert_eq!(store.waiting(&agent(2), 10).await.expect("an answer"), []);
+}
+
+/// A waiting receipt is followed by the id that it came with. One that has none takes the next.
+pub async fn what_waits_keeps_its_correlation_id(store: &impl ReceiptStore) {
+    let named = |number, id: Option<&str>, longer_s| Waiting {
+        correlation_id: id.map(str::to_owned),
+        expires_at_s: EXPIRES_AT_S + longer_s,
+        ..waiting(number, 1)
+    };
+    for (number, ids, kept) in [
+        (1, [Some("one"), Some("two"), Some("one")], "one"),
+        (2, [Some("one"), None, Some("two")], "one"),
+        (3, [None, Some("two"), Some("one")], "two"),
+    ] {
+        for (longer_s, id) in (0..).zip(ids) {
+            store.keep_waiting(&named(number, id, longer_s)).await.expect("an answer");
+        }
+        assert_eq!(page(store, 10).await, [named(number, Some(kept), 2)], "{ids:?}");
+        store.stop_waiting(&waiting(number, 1).receipt).await.expect("an answer");
+    }
 }
 
 /// A page holds as many as were asked for; what is taken out is not seen again, and taking it out twice is harmless.

@@ -92,9 +92,12 @@ impl Tables {
         }
     }
 
-    /// Puts an item into a mailbox and returns the one that had its key.
+    /// Puts an item into a mailbox, under the id of the one that has its key, which it returns.
     pub(crate) fn keep_waiting(&mut self, waiting: &Waiting) -> Option<Waiting> {
-        self.mailbox.insert(self.mailbox_key(&waiting.receipt), waiting.clone())
+        let key = self.mailbox_key(&waiting.receipt);
+        let id = self.mailbox.get(&key).and_then(|replaced| replaced.correlation_id.clone());
+        let correlation_id = id.or_else(|| waiting.correlation_id.clone());
+        self.mailbox.insert(key, Waiting { correlation_id, ..waiting.clone() })
     }
 
     pub(crate) fn stop_waiting(&mut self, receipt: &Receipt) -> Option<Waiting> {

@@ -80,7 +80,8 @@ pub trait ReceiptStore {
         seen: &StoredReceipt,
         row: &StoredReceipt,
     ) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
-    /// Puts a receipt into its sender's mailbox; the same one again changes nothing.
+    /// Puts a receipt into its sender's mailbox; the same one again changes nothing but how long it is kept. It stays
+    /// under the correlation id that it came with, whoever puts it in again.
     fn keep_waiting(&self, waiting: &Waiting) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Takes a receipt out of its sender's mailbox; one that is not there changes nothing.
     fn stop_waiting(&self, receipt: &Receipt) -> impl Future<Output = Result<(), StoreError>> + Send;
