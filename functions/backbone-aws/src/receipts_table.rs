@@ -23,23 +23,25 @@ use crate::receipt_items::{
 use crate::settings::{CONNECTIONS_TABLE, RECEIPTS_TABLE, TRUST_TABLE};
 use crate::trust_table::{KEY, agent_key, pair_homes, pair_key};
 
-/// The condition of a state that was pushed. The same state may be written again: it may have waited before.
-const IF_NOT_LATER: &str = "attribute_not_exists(processedAt) OR processedAt < :processedAt \
-     OR (processedAt = :processedAt AND frameId <= :frameId)";
+/// The condition of a state that was pushed. The same state may be written again: it may have waited before. Of two
+/// recipients that speak of one message the first stays (contract 3.2), whatever the other's consumer has read.
+///
+/// The placeholders are short because they are sent with every receipt.
+const IF_NOT_LATER: &str = "attribute_not_exists(processedAt) OR recipientAgentDid = :to \
+     AND (processedAt < :at OR processedAt = :at AND frameId <= :id)";
 
 /// The condition of a state that waits. It does not replace the same state once that is pushed: of two consumers of
 /// one event, the one that found the sender offline must not undo what the other has done.
-const IF_NOT_LATER_NOR_PUSHED: &str = "attribute_not_exists(processedAt) OR processedAt < :processedAt \
-     OR (processedAt = :processedAt AND (frameId < :frameId \
-     OR (frameId = :frameId AND attribute_not_exists(pushedAt))))";
+const IF_NOT_LATER_NOR_PUSHED: &str = "attribute_not_exists(processedAt) OR recipientAgentDid = :to \
+     AND (processedAt < :at OR processedAt = :at \
+     AND (frameId < :id OR frameId = :id AND attribute_not_exists(pushedAt)))";
 
 /// The condition of a state that replaces a certain one. What it writes itself may be there too: the answer to an earlier
 /// attempt was lost.
-const IF_SEEN_SO: &str = "(processedAt = :seenProcessedAt AND frameId = :seenFrameId AND pushedAt = :seenPushedAt) \
-     OR (processedAt = :processedAt AND frameId = :frameId AND pushedAt = :pushedAt)";
-const IF_SEEN_SO_TO_WAIT: &str = "(processedAt = :seenProcessedAt AND frameId = :seenFrameId \
-     AND pushedAt = :seenPushedAt) \
-     OR (processedAt = :processedAt AND frameId = :frameId AND attribute_not_exists(pushedAt))";
+const IF_SEEN_SO: &str = "(processedAt = :seenAt AND frameId = :seenId AND pushedAt = :seenPushedAt) \
+     OR (processedAt = :at AND frameId = :id AND pushedAt = :pushedAt)";
+const IF_SEEN_SO_TO_WAIT: &str = "(processedAt = :seenAt AND frameId = :seenId AND pushedAt = :seenPushedAt) \
+     OR (processedAt = :at AND frameId = :id AND attribute_not_exists(pushedAt))";
 
 impl ReceiptStore for Invocation<'_> {
     /// An item that cannot be read is logged and counts as absent, so that it fails nothing but what it is about: its
@@ -95,14 +97,15 @@ impl ReceiptStore for Invocation<'_> {
     /// and the other waits.
     async fn record(&self, row: &StoredReceipt) -> Result<Recorded, StoreError> {
         let condition = if row.pushed_at_ms.is_some() { IF_NOT_LATER } else { IF_NOT_LATER_NOR_PUSHED };
-        self.put_stored("record", row, condition, vec![]).await
+        let recipient = text(row.receipt.recipient.as_str());
+        self.put_stored("record", row, condition, vec![(":to", recipient)]).await
     }
 
     /// What is replaced must have been pushed; a waiting state is left to [`record`](ReceiptStore::record).
     async fn replace(&self, seen: &StoredReceipt, row: &StoredReceipt) -> Result<Recorded, StoreError> {
         let mut compared = vec![
-            (":seenProcessedAt", number(seen.receipt.processed_at_ms)),
-            (":seenFrameId", text(seen.receipt.frame_id().to_string())),
+            (":seenAt", number(seen.receipt.processed_at_ms)),
+            (":seenId", text(seen.receipt.frame_id().to_string())),
             (":seenPushedAt", number(seen.pushed_at_ms.unwrap_or_default())),
         ];
         let condition = match row.pushed_at_ms {
@@ -189,7 +192,7 @@ impl Invocation<'_> {
     ) -> Result<Recorded, StoreError> {
         let item = stored_item(row);
         // A frame id is a hash: the item has it already.
-        let values = [(":processedAt", PROCESSED_AT), (":frameId", FRAME_ID)]
+        let values = [(":at", PROCESSED_AT), (":id", FRAME_ID)]
             .into_iter()
             .filter_map(|(placeholder, name)| Some((placeholder, item.get(name)?.clone())))
             .chain(compared)

@@ -118,6 +118,10 @@ impl World {
                 format!("{} replaced a later state", name(&row.receipt)),
             );
         }
+        if before.is_some_and(|before| row.receipt.recipient != before.receipt.recipient) {
+            let what = format!("{} replaced another recipient's", name(&row.receipt));
+            self.violated(Invariant::NeverRegresses, what);
+        }
         let now_ms = self.now_ms();
         self.ledger.orders.entry(row.receipt.key()).or_default().push((now_ms, order));
     }
@@ -228,8 +232,6 @@ impl World {
             }
             Some(row) if receipt.order() < row.receipt.order() => Place::Ended(CountedEnd::Overtaken),
             Some(row) if row.expires_at_s * 1_000 <= self.now_ms() => Place::Ended(CountedEnd::RetentionOver),
-            // Its row may have been another recipient's when it was looked at; which end it has had cannot be told.
-            Some(_) if self.ledger.is_claimed_by_two(&receipt.key()) => Place::Excused(Excuse::ClaimedByTwo),
             Some(_) | None => Place::Nowhere,
         }
     }

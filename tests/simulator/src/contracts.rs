@@ -34,6 +34,7 @@ macro_rules! each_contract {
             a_later_state_is_never_replaced
             states_of_one_millisecond_are_ordered_by_their_frames
             a_push_is_not_undone
+            the_first_recipient_stays
             only_what_was_seen_is_replaced
             a_mailbox_is_in_order_and_holds_each_item_once
             what_waits_keeps_its_correlation_id
@@ -93,6 +94,25 @@ pub async fn a_push_is_not_undone(store: &impl ReceiptStore) {
     assert_eq!(store.record(&pushed).await.expect("an answer"), Recorded::Stored);
     assert_eq!(store.record(&waiting).await.expect("an answer"), Recorded::Stale);
     assert_eq!(store.find(&pushed.receipt.key()).await.expect("an answer"), Some(pushed));
+}
+
+/// Of two recipients that speak of one message the first stays, whatever the other says and when, pushed or not.
+pub async fn the_first_recipient_stays(store: &impl ReceiptStore) {
+    for (number, pushed_at_ms) in [(1, None), (2, Some(6))] {
+        let first = stored(number, Status::DeliveredToWebhook, 5, pushed_at_ms);
+        assert_eq!(store.record(&first).await.expect("an answer"), Recorded::Stored);
+        for (at_ms, pushed_at_ms) in
+            [(4, None), (5, None), (10, None), (4, Some(11)), (5, Some(11)), (10, Some(11))]
+        {
+            let receipt = Receipt { recipient: agent(3), processed_at_ms: at_ms, ..first.receipt.clone() };
+            let other = StoredReceipt { receipt, pushed_at_ms, ..first.clone() };
+            assert_eq!(store.record(&other).await.expect("an answer"), Recorded::Stale, "{other:?}");
+        }
+        let found = store.find(&first.receipt.key()).await.expect("an answer");
+        assert_eq!(found.as_ref(), Some(&first));
+        let later = stored(number, Status::DeadLettered, 11, pushed_at_ms);
+        assert_eq!(store.record(&later).await.expect("an answer"), Recorded::Stored, "its own word");
+    }
 }
 
 /// What was read is replaced only while it is there: its time when the same is said again, or that it was pushed. Doing so

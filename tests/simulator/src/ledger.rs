@@ -90,7 +90,7 @@ pub enum Excuse {
     LastWordRepeated,
     /// A state that was not told is to be repeated, as another one is still under way.
     ToBeRepeated,
-    /// Two recipients speak of one message: which end their receipts had cannot be told.
+    /// Of two recipients who spoke of one message at once both were pushed: the first stays, and was told before the other.
     ClaimedByTwo,
 }
 
@@ -150,12 +150,10 @@ impl Ledger {
         orders.iter().filter(|(since_ms, _)| *since_ms < at_ms).map(|(_, order)| *order).max()
     }
 
-    /// Whether two recipients have said something of a message.
-    pub(crate) fn is_claimed_by_two(&self, key: &ReceiptKey) -> bool {
-        let mut recipients =
-            self.queued.iter().filter(|receipt| receipt.key() == *key).map(|receipt| &receipt.recipient);
-        let first = recipients.next();
-        recipients.any(|recipient| Some(recipient) != first)
+    /// Whether what a sender was told last of `receipt`'s message is another recipient's word.
+    pub(crate) fn is_anothers_told(&self, receipt: &Receipt) -> bool {
+        let told = self.last_told.get(&receipt.key()).and_then(|(_, frame_id)| self.posted.get(frame_id));
+        told.is_some_and(|told| told.recipient != receipt.recipient)
     }
 
     /// Whether a receipt's row held what `receipt` says, said at another time, at some moment from `since_ms` on.

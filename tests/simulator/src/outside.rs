@@ -38,7 +38,7 @@ impl ReceiptStore for Invocation {
         let (row, who) = (row.clone(), self.name());
         self.call(Operation::Record, move |world| {
             let before = world.tables.receipts.get(&row.receipt.key()).cloned();
-            let recorded = world.tables.record(&row, world.bug != Some(Bug::RecordIsUnconditional));
+            let recorded = world.tables.record(&row);
             world.note(|| {
                 let pushed = if row.pushed_at_ms.is_some() { "pushed" } else { "waiting" };
                 format!("{who}: record {} {pushed}: {recorded:?}", name(&row.receipt))

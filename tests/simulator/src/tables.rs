@@ -9,6 +9,8 @@ use backbone::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use backbone::stores::{Claimed, DeliveryState, Recorded, RememberedYes, Waiting};
 use backbone::trust::{Pair, PairHomes, RegistryRows};
 
+use crate::planted::Bug;
+
 /// Where an item of a mailbox is: its sort key is made of the time, the message and the state's frame.
 type MailboxKey = (AgentDid, u64, Id, Id);
 
@@ -18,8 +20,8 @@ pub(crate) struct Tables {
     pub(crate) connections: BTreeMap<AgentDid, ConnectionRow>,
     pub(crate) receipts: BTreeMap<ReceiptKey, StoredReceipt>,
     mailbox: BTreeMap<MailboxKey, Waiting>,
-    /// The sort key lacks the frame, as a planted bug has it.
-    short_mailbox_keys: bool,
+    /// What a planted bug leaves out of conditions and keys.
+    bug: Option<Bug>,
     /// The pairs that exist, and where their agents are at home.
     pub(crate) pairs: HashMap<Pair, PairHomes>,
     /// When an agent was revoked.
@@ -31,8 +33,8 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    pub(crate) fn new(short_mailbox_keys: bool) -> Self {
-        Self { short_mailbox_keys, ..Self::default() }
+    pub(crate) fn new(bug: Option<Bug>) -> Self {
+        Self { bug, ..Self::default() }
     }
 
     pub(crate) fn read_for_delivery(
@@ -63,15 +65,17 @@ impl Tables {
         state
     }
 
-    /// The conditional write of a state. Without `checked` it forgets the condition, as a planted bug does.
-    pub(crate) fn record(&mut self, row: &StoredReceipt, checked: bool) -> Recorded {
+    /// The conditional write of a state.
+    pub(crate) fn record(&mut self, row: &StoredReceipt) -> Recorded {
         let key = row.receipt.key();
         let is_refused = self.receipts.get(&key).is_some_and(|stored| {
             let same = row.receipt.order() == stored.receipt.order();
             let undoes_a_push = same && row.pushed_at_ms.is_none() && stored.pushed_at_ms.is_some();
-            row.receipt.order() < stored.receipt.order() || undoes_a_push
+            let is_anothers = row.receipt.recipient != stored.receipt.recipient
+                && self.bug != Some(Bug::RecipientsAreNotCompared);
+            row.receipt.order() < stored.receipt.order() || undoes_a_push || is_anothers
         });
-        if checked && is_refused {
+        if is_refused && self.bug != Some(Bug::RecordIsUnconditional) {
             return Recorded::Stale;
         }
         self.receipts.insert(key, row.clone());
@@ -160,7 +164,8 @@ impl Tables {
     }
 
     fn mailbox_key(&self, receipt: &Receipt) -> MailboxKey {
-        let state = if self.short_mailbox_keys { receipt.request_id } else { receipt.frame_id() };
+        let is_short = self.bug == Some(Bug::MailboxKeysCollide);
+        let state = if is_short { receipt.request_id } else { receipt.frame_id() };
         (receipt.sender.clone(), receipt.processed_at_ms, receipt.request_id, state)
     }
 }

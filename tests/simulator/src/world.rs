@@ -85,7 +85,7 @@ impl World {
             registry: RegistryModel::new(),
             newest: BTreeMap::new(),
             seen_before: BTreeMap::new(),
-            tables: Tables::new(bug == Some(Bug::MailboxKeysCollide)),
+            tables: Tables::new(bug),
             deliveries: Deliveries::default(),
             sockets: Sockets::default(),
             inbox: Vec::new(),

@@ -28,7 +28,7 @@ pub struct DeliveryState {
 pub enum Recorded {
     /// It is the stored one now.
     Stored,
-    /// A later one is stored, and stays.
+    /// A later one is stored, or one of another recipient, and stays.
     Stale,
 }
 
@@ -71,7 +71,7 @@ pub trait ReceiptStore {
         agents: &[AgentDid],
         pairs: &[Pair],
     ) -> impl Future<Output = Result<DeliveryState, StoreError>> + Send;
-    /// Stores a state unless a later one is there.
+    /// Stores a state unless a later one is there, or one of another recipient, whenever that was said.
     fn record(&self, row: &StoredReceipt) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
     /// Replaces what was read before, if that is still what is stored: the time at which the same was said again, or
     /// that it is to be pushed again. Done already counts as stored.

@@ -13,6 +13,8 @@ pub enum Bug {
     ClearIsUnconditional,
     /// An older state replaces a newer one.
     RecordIsUnconditional,
+    /// Of two recipients that speak of one message the second replaces the first.
+    RecipientsAreNotCompared,
     /// A state that is said again replaces whatever its row says by then.
     RepetitionIsUnconditional,
     /// A receipt that was pushed is not recorded as such.
@@ -89,12 +91,13 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
         Self::ClearIsUnconditional,
         Self::RecordIsUnconditional,
+        Self::RecipientsAreNotCompared,
         Self::RepetitionIsUnconditional,
         Self::PushIsNotRecorded,
         Self::LastWordIsNotRepeated,

@@ -41,6 +41,7 @@ found! {
     gone_counts_as_taken: GoneCountsAsTaken by NothingIsLost;
     clear_is_unconditional: ClearIsUnconditional by NewerSocketSurvives;
     record_is_unconditional: RecordIsUnconditional by NeverRegresses;
+    recipients_are_not_compared: RecipientsAreNotCompared by NeverRegresses;
     repetition_is_unconditional: RepetitionIsUnconditional by NothingIsLost;
     push_is_not_recorded: PushIsNotRecorded by NothingIsLost, RepetitionsAreAlike, NeverRegresses;
     last_word_is_not_repeated: LastWordIsNotRepeated by NothingIsLost;
