@@ -219,22 +219,19 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         std::iter::once((first, outcome)).chain(others).collect()
     }
 
+    /// Every drain counts how it ends, once; one whose connection is not open yet has its push counted as that.
     async fn drain_for(&self, message: &QueuedMessage, connection: &ConnectionRef) -> Outcome {
         match drain(self.outside, connection, message, self.tally).await {
             Drained::Finished => {
                 self.tally.count(Metric::DrainFinished);
                 Outcome::Done
             }
-            Drained::After(delay_s) => {
-                self.tally.count(Metric::DrainContinued);
-                self.go_on_later(message, connection, delay_s).await
-            }
+            Drained::After(delay_s) => self.go_on_later(message, connection, delay_s).await,
             Drained::NotOpenYet if !is_last_own_attempt(message) => {
                 Outcome::Retry(CONNECTION_OPENING_RETRY_S)
             }
             Drained::NotOpenYet => self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await,
             Drained::Failed(error) => {
-                self.tally.count(Metric::DrainInterrupted);
                 tracing::warn!("a drain was interrupted: {}", ErrorChain(&error));
                 self.drain_again(message, connection).await
             }
@@ -246,6 +243,7 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         if is_last_own_attempt(message) {
             self.go_on_later(message, connection, DRAIN_AFTER_FAILURE_DELAY_S).await
         } else {
+            self.tally.count(Metric::DrainInterrupted);
             Outcome::Retry(wait_s(message))
         }
     }
@@ -259,8 +257,12 @@ impl<O: DeliveryOutside> Courier<'_, O> {
     ) -> Outcome {
         let drain = QueueMessage::Drain(connection.clone());
         match self.outside.send(&drain, message.correlation_id(), delay_s).await {
-            Ok(()) => Outcome::Done,
+            Ok(()) => {
+                self.tally.count(Metric::DrainContinued);
+                Outcome::Done
+            }
             Err(error) => {
+                self.tally.count(Metric::DrainInterrupted);
                 tracing::warn!("a drain was not announced: {}", ErrorChain(&error));
                 Outcome::Retry(wait_s(message))
             }

@@ -37,15 +37,16 @@ pub enum Metric {
     MailboxStored,
     /// A waiting receipt was pushed.
     MailboxDrained,
-    /// A drain dropped a waiting receipt that its row shows as pushed or overtaken.
+    /// A waiting receipt was dropped that its row shows as pushed or overtaken.
     MailboxSettled,
     /// A waiting receipt's retention was over before its sender came back: a loss.
     RetentionOver,
     /// A drain came to its end: nothing more is to be pushed to its connection.
     DrainFinished,
-    /// A drain goes on by another message: it has done its share, or its connector is in quarantine.
+    /// A drain goes on by another message: it has done its share, its connector is in quarantine, or its own message has
+    /// been tried often enough. That message has been sent.
     DrainContinued,
-    /// A drain was interrupted by a failure, and is tried again.
+    /// A drain was interrupted by a failure, or by a panic, and its message is tried again.
     DrainInterrupted,
     /// A drain found that its connection is no longer the current one.
     DrainOutdated,

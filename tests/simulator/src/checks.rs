@@ -1,10 +1,15 @@
 //! The invariants, checked at every step of a run.
 
+use std::collections::BTreeSet;
+
 use backbone::connection::ConnectionRef;
+use backbone::delivery::QueuedMessage;
 use backbone::did::AgentDid;
 use backbone::id::Id;
+use backbone::metrics::{Metric, Tally};
 use backbone::queue_message::QueueMessage;
 use backbone::receipt::{Receipt, Status, StoredReceipt};
+use backbone::stores::SourceQueue;
 use serde_json::Value;
 
 use crate::delivery_checks::deliver_frame_id;
@@ -179,6 +184,36 @@ impl World {
             Place::Nowhere => {
                 self.violated(Invariant::NothingIsLost, format!("{} {moment} and is nowhere", name(receipt)));
             }
+        }
+    }
+
+    /// What one invocation of the consumer has counted: of each receipt at most one end, and of each drain just one, unless
+    /// its connection is not open yet (I1).
+    pub(crate) fn check_counts(&mut self, batch: &[QueuedMessage], tally: &Tally) {
+        let (mut receipts, mut drains) = (0, BTreeSet::new());
+        for message in batch {
+            match QueueMessage::parse(&message.body, message.version.as_deref()) {
+                Ok(QueueMessage::DeliveryReceipt(_)) => receipts += 1,
+                Ok(QueueMessage::Connected(connection) | QueueMessage::Drain(connection))
+                    if message.queue == SourceQueue::Receipts =>
+                {
+                    drains.insert(connection);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let counted = |metrics: [Metric; 3]| metrics.map(|metric| tally.of(metric)).iter().sum::<u64>();
+        let ends =
+            counted([Metric::ReceiptRepeated, Metric::ReceiptOvertaken, Metric::ReceiptOtherRecipient]);
+        if ends > receipts {
+            self.violated(Invariant::NothingIsLost, format!("{receipts} receipts, {ends} ends were counted"));
+        }
+        let drains = u64::try_from(drains.len()).expect("a length fits");
+        let ends = counted([Metric::DrainFinished, Metric::DrainContinued, Metric::DrainInterrupted]);
+        // A panic interrupts a drain once for every message that has asked for it.
+        let ends_max = drains + tally.of(Metric::RecordPanicked);
+        if ends > ends_max || ends + tally.of(Metric::PushNotOpenYet) < drains {
+            self.violated(Invariant::NothingIsLost, format!("{drains} drains, {ends} ends were counted"));
         }
     }
 

@@ -72,6 +72,7 @@ async fn consume(sim: &Sim, settings: &DeliverySettings, source: SourceQueue, ba
         Some(_) | None => {}
     }
     sim.with(|world| {
+        world.check_counts(&batch, &tally);
         for (message, verdict) in batch.iter().zip(verdicts) {
             match verdict {
                 Verdict::Done => delete(world, source, message, invocation.begun_ms),

@@ -203,8 +203,11 @@ impl World {
 
     /// Adds up what an invocation has counted.
     pub(crate) fn add_up(&mut self, tally: &Tally) {
-        for (metric, count) in tally.take() {
-            *self.tally.entry(metric).or_default() += count;
+        for &metric in Metric::ALL {
+            let count = tally.of(metric);
+            if count > 0 {
+                *self.tally.entry(metric).or_default() += count;
+            }
         }
     }
 

@@ -88,14 +88,25 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             // It waits to be pushed; whoever had it wait may have died before it was in the mailbox.
             return match self.wait(message, &receipt).await? {
                 Recorded::Stored => self.look_again(message, receipt).await,
-                Recorded::Stale => Ok(Outcome::Done),
+                Recorded::Stale => {
+                    self.courier.tally.count(Metric::MailboxSettled);
+                    Ok(Outcome::Done)
+                }
             };
         }
     }
 
-    /// What is left to do for a state that another consumer has overtaken while this one was at it.
+    /// What is left to do for a state that another consumer has overtaken while this one was at it, or for which another
+    /// recipient's has come first.
     async fn give_way(&mut self, message: &QueuedMessage, receipt: &Receipt) -> Result<Outcome, StoreError> {
         self.read_again(receipt).await?;
+        self.courier.tally.count(match self.standing(receipt) {
+            Standing::OtherRecipient => Metric::ReceiptOtherRecipient,
+            // Which of these cannot always be told any more.
+            Standing::Overtaken | Standing::New | Standing::RepeatOfPushed | Standing::RepeatOfWaiting => {
+                Metric::ReceiptOvertaken
+            }
+        });
         self.say_last_word(message).await
     }
 
@@ -171,6 +182,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         let earlier = stored.receipt;
         let latest = if earlier.order() < repeated.order() { repeated } else { earlier.clone() };
         if self.wait(message, &latest).await? == Recorded::Stale {
+            self.courier.tally.count(Metric::ReceiptOvertaken);
             return Ok(Outcome::Done);
         }
         if latest != earlier {
@@ -286,9 +298,8 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
 
     async fn record(&mut self, row: StoredReceipt) -> Result<Recorded, StoreError> {
         let recorded = self.courier.outside.record(&row).await?;
-        match recorded {
-            Recorded::Stored => self.stored = Some(row),
-            Recorded::Stale => self.courier.tally.count(Metric::ReceiptOvertaken),
+        if recorded == Recorded::Stored {
+            self.stored = Some(row);
         }
         Ok(recorded)
     }

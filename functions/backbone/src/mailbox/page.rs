@@ -14,7 +14,7 @@ use crate::metrics::{Measure, Metric, Tally};
 use crate::queue_message::QueueMessage;
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, Standing, StoredReceipt, standing};
-use crate::stores::{DeliveryState, MailboxItem, Recorded, StoreError, UnreadableItem, Waiting};
+use crate::stores::{DeliveryState, MailboxItem, StoreError, UnreadableItem, Waiting};
 
 /// How far a page came.
 pub(super) enum Page {
@@ -61,7 +61,7 @@ pub(super) async fn drain_page<O: DeliveryOutside>(
     let pushed = push_page(outside, &state, live, waiting, message, &mut settled, tally).await;
     // Whatever ended the page, what was pushed is settled first: it must not be pushed again.
     let outcomes: Vec<Result<(), StoreError>> = stream::iter(settled)
-        .map(|settled| settle(outside, settled, tally))
+        .map(|settled| settle(outside, settled))
         .buffer_unordered(PUSHES_AT_ONCE)
         .collect()
         .await;
@@ -172,12 +172,9 @@ async fn push_page<O: DeliveryOutside>(
 }
 
 /// Marks the row first and removes the waiting item last: whatever dies in between is settled by the next drain.
-async fn settle<O: DeliveryOutside>(outside: &O, settled: Settled, tally: &Tally) -> Result<(), StoreError> {
+async fn settle<O: DeliveryOutside>(outside: &O, settled: Settled) -> Result<(), StoreError> {
     if let Some(row) = settled.pushed {
-        match outside.record(&row).await? {
-            Recorded::Stored => {}
-            Recorded::Stale => tally.count(Metric::ReceiptOvertaken),
-        }
+        let _ = outside.record(&row).await?; // overtaken or not, it needs to wait no more
     }
     outside.stop_waiting(&settled.receipt).await
 }
