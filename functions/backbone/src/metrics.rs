@@ -39,7 +39,10 @@ pub enum Metric {
     MailboxDrained,
     /// A waiting receipt was dropped that its row shows as pushed or overtaken.
     MailboxSettled,
-    /// A waiting receipt's retention was over before its sender came back: a loss.
+    /// A waiting receipt was put into the dead-letter queue: too large to push, or unreadable.
+    MailboxBuried,
+    /// A drain found a waiting receipt whose retention was over before its sender came back: a loss. What DynamoDB has
+    /// deleted by then is lost uncounted.
     RetentionOver,
     /// A drain came to its end: nothing more is to be pushed to its connection.
     DrainFinished,

@@ -81,8 +81,12 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                     continue;
                 }
                 self.stored = Some(unpushed);
-                self.courier.tally.count(Metric::MailboxStored);
-            } else if stored.pushed_at_ms.is_some() {
+                return match self.begin_to_wait(message, &receipt).await? {
+                    Recorded::Stored => self.look_again(message, receipt).await,
+                    Recorded::Stale => Ok(Outcome::Done),
+                };
+            }
+            if stored.pushed_at_ms.is_some() {
                 return Ok(Outcome::Done);
             }
             // It waits to be pushed; whoever had it wait may have died before it was in the mailbox.
@@ -235,6 +239,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
                 let (reason_code, reason) = FRAME_TOO_LARGE;
                 let letter = message.dead_letter(body, reason_code, reason.to_owned());
                 bury(self.courier.outside, &letter, self.courier.tally).await?;
+                self.courier.tally.count(Metric::MailboxBuried);
                 self.courier.outside.stop_waiting(&receipt).await?;
                 Ok(Outcome::Done)
             }

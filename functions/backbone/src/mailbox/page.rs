@@ -113,6 +113,7 @@ async fn bury_unreadable<O: DeliveryOutside>(
                 let reason = format!("item {item} of the mailbox of {} cannot be read", connection.agent);
                 let letter = message.dead_letter(attributes, ReasonCode::UnreadableItem, reason);
                 bury(outside, &letter, tally).await?;
+                tally.count(Metric::MailboxBuried);
                 outside.remove_unreadable(&connection.agent, &item).await?;
             }
         }
@@ -164,6 +165,7 @@ async fn push_page<O: DeliveryOutside>(
                 let mut letter = message.dead_letter(body, FRAME_TOO_LARGE.0, FRAME_TOO_LARGE.1.to_owned());
                 letter.correlation_id = waiting.correlation_id.unwrap_or(letter.correlation_id);
                 bury(outside, &letter, tally).await?;
+                tally.count(Metric::MailboxBuried);
                 settled.push(Settled { receipt, pushed: None });
             }
         }

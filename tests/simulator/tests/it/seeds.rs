@@ -50,7 +50,7 @@ fn the_same_seed_is_the_same_run() {
 }
 
 #[test]
-fn deliveries_come_to_every_end_and_take_every_detour() {
+fn receipts_and_deliveries_come_to_every_end_and_take_every_detour() {
     let mut counted = BTreeMap::new();
     for seed in 0..1_000 {
         for (metric, count) in run_seed(seed, None, false).counted {
@@ -58,6 +58,14 @@ fn deliveries_come_to_every_end_and_take_every_detour() {
         }
     }
     for metric in [
+        Metric::ReceiptRepeated,
+        Metric::ReceiptOvertaken,
+        Metric::ReceiptOtherRecipient,
+        Metric::MailboxSettled,
+        Metric::MailboxBuried,
+        Metric::RetentionOver,
+        Metric::DrainContinued,
+        Metric::DrainInterrupted,
         Metric::DeliveryAcknowledged,
         Metric::DeliveryRefused,
         Metric::DeliveryExpired,
