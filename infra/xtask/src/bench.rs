@@ -63,9 +63,9 @@ fn check_valgrind(arguments: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     if let Some(argument) = needs_counts(arguments) {
-        let failure = Failure::new(format!("{argument} needs valgrind, which counts the instructions"));
+        let reason = format!("{argument} needs valgrind, which counts the instructions");
         let remedy = "install valgrind; without it `cargo xtask bench` shows everything but instructions";
-        return Err(failure.with_remedy(remedy));
+        return Err(Failure::new(reason).with_remedy(remedy));
     }
     println!("      valgrind is missing: instructions are not counted");
     Ok(())
