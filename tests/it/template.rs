@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_yaml_ng::Value;
 
 /// What the template gives every function, and what Lambda or a user may add.
-const GLOBAL: [&str; 4] = ["ENVIRONMENT", "LOG_LEVEL", "BACKBONE_VERSION", "GLIBC_TUNABLES"];
+const GLOBAL: [&str; 3] = ["ENVIRONMENT", "LOG_LEVEL", "BACKBONE_VERSION"];
 
 /// The text of a file of the repository.
 pub(crate) fn repository_file(path: &str) -> String {

@@ -195,13 +195,6 @@ fn last_lines(log: &Path) -> String {
     lines[lines.len().saturating_sub(5)..].join("\n")
 }
 
-/// What the template tells the C library of every function.
-fn tunables() -> String {
-    let template = include_str!("../../../template.yaml");
-    let (_, rest) = template.split_once("GLIBC_TUNABLES: ").expect("the template tunes the C library");
-    rest.lines().next().unwrap_or_default().to_owned()
-}
-
 /// What Lambda and the template give a function; each takes what it knows.
 fn environment(api: &RuntimeApi, aws: &Aws) -> Vec<(&'static str, String)> {
     let queue = |name: &str| format!("{}/123456789012/clawdentity-{name}-prod", aws.url);
@@ -233,7 +226,6 @@ fn environment(api: &RuntimeApi, aws: &Aws) -> Vec<(&'static str, String)> {
         ("ENVIRONMENT", "prod".to_owned()),
         ("LOG_LEVEL", "info".to_owned()),
         ("BACKBONE_VERSION", "0.1.0".to_owned()),
-        ("GLIBC_TUNABLES", tunables()),
         ("CONNECT_PATHS", "/v1/relay/connect,/prod".to_owned()),
         ("CONNECTION_LEASE_SECONDS", "7500".to_owned()),
         ("RECEIPT_RETENTION_SECONDS", "604800".to_owned()),
