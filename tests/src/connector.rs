@@ -175,9 +175,9 @@ impl Connector {
     /// The last [`ConnectError`] when none has succeeded for `limit`.
     pub async fn reconnect(&self, limit: Duration) -> Result<Session, ConnectError> {
         let began = Instant::now();
-        let mut back_off = BackOff::default();
+        let mut back_off = BackOff::of_handshakes();
         loop {
-            tokio::time::sleep(back_off.pause()).await;
+            back_off.wait().await;
             match self.connect().await {
                 Err(_) if began.elapsed() < limit => {}
                 outcome => return outcome,

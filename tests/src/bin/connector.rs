@@ -137,7 +137,7 @@ fn load(file: &Path) -> Result<Option<Identity>, Box<dyn Error>> {
 /// Connects, prints, and connects again when the session ends, until the process is stopped. The first time it does not
 /// wait.
 async fn listen(connector: &Connector) -> Result<(), Box<dyn Error>> {
-    let mut back_off = BackOff::default();
+    let mut back_off = BackOff::of_handshakes();
     loop {
         match connector.connect().await {
             Ok(session) => {
@@ -147,7 +147,7 @@ async fn listen(connector: &Connector) -> Result<(), Box<dyn Error>> {
             }
             Err(refusal) => println!("{} {refusal}", stamp::now_iso()),
         }
-        tokio::time::sleep(back_off.pause()).await;
+        back_off.wait().await;
     }
 }
 

@@ -1,17 +1,12 @@
 //! An agent's own webhook, to which its connector passes on the receipts that it hears of (contract 8.3).
 
-use std::time::Duration;
-
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
+use super::BackOff;
 use super::frame_rules::ReceiptFrame;
 
-/// The first pause after a webhook that did not answer 2xx, doubled up to [`PAUSE_MAX`].
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// A connector gives up after so many attempts.
 const ATTEMPTS: u32 = 30;
 
@@ -31,7 +26,7 @@ pub(super) fn start(http: Client, url: String) -> Notices {
 
 async fn notify(http: &Client, url: &str, frame: &ReceiptFrame) {
     let body = body(frame).to_string();
-    let mut pause = PAUSE_FIRST;
+    let mut back_off = BackOff::of_webhooks();
     for _ in 0..ATTEMPTS {
         let request = http
             .post(url)
@@ -42,8 +37,7 @@ async fn notify(http: &Client, url: &str, frame: &ReceiptFrame) {
         if request.body(body.clone()).send().await.is_ok_and(|answer| answer.status().is_success()) {
             return;
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        back_off.wait().await;
     }
 }
 

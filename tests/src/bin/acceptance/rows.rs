@@ -24,6 +24,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::deployment::Deployment;
 use super::identities::TemporaryRegistry;
@@ -64,8 +65,9 @@ impl<'a> Rows<'a> {
     ///
     /// What it fails of.
     pub(crate) async fn keep_fresh(&self) -> Result<(), String> {
+        let mut renewals = tokio::time::interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
         loop {
-            tokio::time::sleep(RENEW_EVERY).await;
+            renewals.tick().await;
             self.renew().await.map_err(|problem| format!("the run's rows were not renewed: {problem}"))?;
         }
     }
