@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 
-use backbone::auth::{AuthRefusal, Authenticated, Gatekeeper, ProofError, Purpose, SignedRequest};
+use backbone::auth::{
+    AuthOutside, AuthRefusal, Authenticated, Gatekeeper, ProofError, Purpose, SignedRequest,
+};
 use backbone::error_chain::ErrorChain;
 use backbone::front_door::{FrontDoor, ORIGIN_HEADER};
 use backbone::metrics::Tally;
-use backbone::stores::{AccessStore, Clock, NonceStore, Registry, TrustStore};
 use backbone_aws::auth_policy::auth_policy;
 use backbone_aws::front_door::front_door;
 use backbone_aws::settings::{CONNECT_PATHS, Settings, SettingsError};
@@ -18,11 +19,6 @@ use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::Instrument;
-
-/// All that this function needs from outside.
-pub trait Outside: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync {}
-
-impl<O: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync> Outside for O {}
 
 /// A handshake to be authorised, as far as this function reads it.
 #[derive(Debug, Default, Deserialize)]
@@ -93,7 +89,7 @@ impl AuthorizerFunction {
     /// # Errors
     ///
     /// An [`AuthorizerFailure`], which is how API Gateway wants two of the three answers.
-    pub async fn handle<O: Outside>(
+    pub async fn handle<O: AuthOutside>(
         &self,
         outside: &O,
         event: &AuthorizerEvent,
@@ -105,7 +101,7 @@ impl AuthorizerFunction {
         self.decide(outside, event, correlation_id, tally).instrument(span).await
     }
 
-    async fn decide<O: Outside>(
+    async fn decide<O: AuthOutside>(
         &self,
         outside: &O,
         event: &AuthorizerEvent,
@@ -131,7 +127,7 @@ impl AuthorizerFunction {
         }
     }
 
-    async fn authenticate<O: Outside>(
+    async fn authenticate<O: AuthOutside>(
         &self,
         outside: &O,
         event: &AuthorizerEvent,

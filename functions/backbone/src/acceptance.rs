@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tracing::Instrument;
 
-use crate::auth::{AitError, AuthRefusal, Gatekeeper, ProofError, Purpose, SignedRequest};
+use crate::auth::{AitError, AuthOutside, AuthRefusal, Gatekeeper, ProofError, Purpose, SignedRequest};
 use crate::delivery::settle::bury;
 use crate::error_code::ErrorCode;
 use crate::home::{Home, KnownHomes, ProxyOrigin};
@@ -14,8 +14,7 @@ use crate::queue_message::{MESSAGE_VERSION, QueueMessage};
 use crate::reason_code::ReasonCode;
 use crate::receipt::{Receipt, ReceiptKey, StoredReceipt};
 use crate::stores::{
-    AccessStore, Clock, DeadLetter, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore,
-    Registry, SourceQueue, StoreError, TrustStore,
+    Clock, DeadLetter, DeadLetters, PeerQueues, ReceiptQueue, ReceiptStore, SourceQueue, StoreError,
 };
 use crate::trail;
 
@@ -108,6 +107,11 @@ impl From<AitError> for Refusal {
     }
 }
 
+/// All that taking a receipt in needs from outside.
+pub trait AcceptanceOutside: AuthOutside + ReceiptQueue + PeerQueues + DeadLetters {}
+
+impl<O: AuthOutside + ReceiptQueue + PeerQueues + DeadLetters> AcceptanceOutside for O {}
+
 /// Takes one receipt in: to the receipts queue, to the peer at which its sender is at home, or, if nobody here knows
 /// that home, to the dead-letter queue. `Ok` means that it is durable there.
 ///
@@ -115,25 +119,14 @@ impl From<AitError> for Refusal {
 ///
 /// The first [`Refusal`] in the contract's order. The body is parsed within the chain, so that its pair is read together
 /// with everything else that the chain asks; what is wrong with it is told only to an authenticated caller.
-pub async fn accept<O>(
+pub async fn accept<O: AcceptanceOutside>(
     gatekeeper: &Gatekeeper,
     homes: &KnownHomes,
     outside: &O,
     request: &SignedRequest<'_>,
     correlation_id: &str,
     tally: &Tally,
-) -> Result<(), Refusal>
-where
-    O: TrustStore
-        + NonceStore
-        + AccessStore
-        + Registry
-        + ReceiptQueue
-        + PeerQueues
-        + DeadLetters
-        + Clock
-        + Sync,
-{
+) -> Result<(), Refusal> {
     if request.body.len() > BODY_BYTES_MAX {
         return Err(Refusal::TooLarge { bytes: request.body.len() });
     }
@@ -206,16 +199,13 @@ async fn bury_homeless<O: DeadLetters + Clock>(
 /// # Errors
 ///
 /// The first [`Refusal`] in the contract's order.
-pub async fn look_up<O>(
+pub async fn look_up<O: AuthOutside + ReceiptStore>(
     gatekeeper: &Gatekeeper,
     outside: &O,
     request: &SignedRequest<'_>,
     raw_query: &str,
     tally: &Tally,
-) -> Result<Option<StoredReceipt>, Refusal>
-where
-    O: TrustStore + NonceStore + AccessStore + Registry + ReceiptStore + Clock + Sync,
-{
+) -> Result<Option<StoredReceipt>, Refusal> {
     let asked = parse_look_up(raw_query);
     let purpose = Purpose::Receipt { peer: asked.as_ref().ok().and_then(|asked| asked.recipient.as_ref()) };
     let caller = gatekeeper.authenticate(outside, request, purpose, tally).await?;

@@ -102,6 +102,11 @@ impl<'a> SignedRequest<'a> {
     }
 }
 
+/// All that the chain needs from outside.
+pub trait AuthOutside: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync {}
+
+impl<O: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync> AuthOutside for O {}
+
 /// What the request is for, as far as the chain must know.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose<'a> {
@@ -150,16 +155,13 @@ impl Gatekeeper {
     /// The first refusal in the contract's order, but for what is refused early because it costs next to nothing: a proof
     /// without usable headers, before the token is looked into; and a form that cannot be a token, before the registry's
     /// keys are looked for.
-    pub async fn authenticate<O>(
+    pub async fn authenticate<O: AuthOutside>(
         &self,
         outside: &O,
         request: &SignedRequest<'_>,
         purpose: Purpose<'_>,
         tally: &Tally,
-    ) -> Result<Authenticated, AuthRefusal>
-    where
-        O: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync,
-    {
+    ) -> Result<Authenticated, AuthRefusal> {
         let proven = self.prove(outside, request, tally).await?;
         self.admit(outside, proven, purpose, tally).await
     }
@@ -192,16 +194,13 @@ impl Gatekeeper {
     /// # Errors
     ///
     /// As [`authenticate`](Self::authenticate).
-    pub async fn admit<O>(
+    pub async fn admit<O: AuthOutside>(
         &self,
         outside: &O,
         proven: Proven<'_>,
         purpose: Purpose<'_>,
         tally: &Tally,
-    ) -> Result<Authenticated, AuthRefusal>
-    where
-        O: TrustStore + NonceStore + AccessStore + Registry + Clock + Sync,
-    {
+    ) -> Result<Authenticated, AuthRefusal> {
         let Proven { ait, proof, access } = proven;
         let now_s = outside.now_ms() / 1_000;
         // 11 to 14: nonce and trust, asked together and answered in order.

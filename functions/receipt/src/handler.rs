@@ -1,6 +1,6 @@
 //! HTTP in, HTTP out; what lies between is [`backbone::acceptance`].
 
-use backbone::acceptance::{Refusal, accept, look_up};
+use backbone::acceptance::{AcceptanceOutside, Refusal, accept, look_up};
 use backbone::auth::{AuthRefusal, Gatekeeper, SignedRequest};
 use backbone::error_chain::ErrorChain;
 use backbone::error_code::ErrorCode;
@@ -11,9 +11,7 @@ use backbone::intake::request_id_in;
 use backbone::limits::BODY_BYTES_MAX;
 use backbone::metrics::Tally;
 use backbone::receipt::StoredReceipt;
-use backbone::stores::{
-    AccessStore, Clock, DeadLetters, NonceStore, PeerQueues, ReceiptQueue, ReceiptStore, Registry, TrustStore,
-};
+use backbone::stores::ReceiptStore;
 use backbone::timestamp::to_iso;
 use backbone_aws::auth_policy::auth_policy;
 use backbone_aws::front_door::front_door;
@@ -27,33 +25,9 @@ const RECEIPTS_PATH: &str = "/v1/relay/delivery-receipts";
 const HEALTH_PATH: &str = "/health";
 
 /// All that this function needs from outside.
-pub trait Outside:
-    TrustStore
-    + NonceStore
-    + AccessStore
-    + Registry
-    + ReceiptQueue
-    + PeerQueues
-    + DeadLetters
-    + ReceiptStore
-    + Clock
-    + Sync
-{
-}
+pub trait Outside: AcceptanceOutside + ReceiptStore {}
 
-impl<O> Outside for O where
-    O: TrustStore
-        + NonceStore
-        + AccessStore
-        + Registry
-        + ReceiptQueue
-        + PeerQueues
-        + DeadLetters
-        + ReceiptStore
-        + Clock
-        + Sync
-{
-}
+impl<O: AcceptanceOutside + ReceiptStore> Outside for O {}
 
 /// What one instance keeps between invocations.
 #[derive(Debug)]
