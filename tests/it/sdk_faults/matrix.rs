@@ -9,7 +9,7 @@ use backbone::error_chain::ErrorChain;
 use backbone::stores::StoreError;
 use backbone_aws::Invocation;
 use futures_util::future;
-use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Semaphore;
 
 use super::world::{Process, World};
 
@@ -21,8 +21,9 @@ const REQUESTS_MAX: usize = 4;
 const INVOCATION_S: u64 = 20;
 /// A body that takes this long is slow, and not too slow for one attempt.
 const SLOW: Duration = Duration::from_millis(600);
-/// Enough to wait for many timeouts at once, and few enough for a busy machine to keep the others in time.
-const CASES_AT_ONCE: usize = 16;
+/// The cases that a test may have under way, of all its calls together: enough to wait for many timeouts at once, and few
+/// enough that what the others compute makes none of them late on a busy machine.
+static CASES_AT_ONCE: Semaphore = Semaphore::const_new(16);
 
 /// A number of faults that does not end before the SDK's patience does.
 const ALWAYS: usize = usize::MAX;
@@ -141,15 +142,12 @@ pub(super) async fn run<C: Call>(mut rows: Vec<Row<C::Answer>>) {
     rows.sort_by_key(|row| Reverse(row.waits()));
     let worlds = [("cold", World::create().await), ("warm", World::create().await)];
     let cases = rows.iter().flat_map(|row| worlds.iter().map(move |(start, world)| (row, *start, world)));
-    let differences: Vec<_> = stream::iter(cases)
-        .map(|(row, start, world)| async move {
-            let difference = run_row::<C>(world, start == "warm", row).await.err()?;
-            Some(format!("{start}, {:?} x {}: {difference}", row.fault, row.times))
-        })
-        .buffer_unordered(CASES_AT_ONCE)
-        .filter_map(future::ready)
-        .collect()
-        .await;
+    let outcomes = cases.map(|(row, start, world)| async move {
+        let _turn = CASES_AT_ONCE.acquire().await.unwrap();
+        let difference = run_row::<C>(world, start == "warm", row).await.err()?;
+        Some(format!("{start}, {:?} x {}: {difference}", row.fault, row.times))
+    });
+    let differences: Vec<_> = future::join_all(outcomes).await.into_iter().flatten().collect();
     drop(worlds);
     assert!(differences.is_empty(), "{:?}:\n{}", C::OPERATION, differences.join("\n"));
 }
