@@ -4,6 +4,8 @@
 //! none, and it refuses an event with a header value outside ASCII. Either would let a stranger make an invocation
 //! fail. Here every field may be missing and every text may be anything.
 
+mod headers;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -12,6 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use self::headers::{Headers, REQUEST_ID};
 
 /// Longest request id of a client's own, in bytes, that is taken over (contract 1.4).
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -24,8 +28,7 @@ pub struct HttpEvent {
     pub raw_path: String,
     /// The query as the client sent it, without the question mark.
     pub raw_query_string: String,
-    /// Names in lower case; values of repeated headers joined by commas. So few are found sooner than hashed.
-    pub headers: BTreeMap<String, String>,
+    headers: Headers,
     /// What API Gateway adds.
     pub request_context: RequestContext,
     body: Option<String>,
@@ -49,17 +52,17 @@ pub struct RequestLine {
 }
 
 impl HttpEvent {
-    /// A header by its lower-case name.
+    /// A header by its lower-case name; the values of a repeated one are joined by commas.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
+        self.headers.get(name)
     }
 
     /// The request's id: the client's if it brought a usable one (contract 1.4), else `invocation_id`, the UUID of the
     /// invocation.
     #[must_use]
     pub fn request_id<'a>(&'a self, invocation_id: &'a str) -> &'a str {
-        self.header("x-request-id").filter(|id| is_request_id(id)).unwrap_or(invocation_id)
+        self.header(REQUEST_ID).filter(|id| is_request_id(id)).unwrap_or(invocation_id)
     }
 
     /// Path and query as the client signed them.
@@ -138,7 +141,7 @@ impl Answer {
         let mut headers = BTreeMap::from([
             ("content-type", "application/json".to_owned()),
             ("cache-control", "no-store".to_owned()),
-            ("x-request-id", request_id.to_owned()),
+            (REQUEST_ID, request_id.to_owned()),
         ]);
         headers.extend(self.retry_after_s.map(|after_s| ("retry-after", after_s.to_string())));
         HttpResponse {
