@@ -10,9 +10,11 @@ mod registry;
 mod roles;
 mod schedules;
 
+use std::error::Error;
 use std::fmt;
 
 use backbone::error_chain::ErrorChain;
+use backbone::stores::StoreError;
 use serde::Serialize;
 
 use crate::answer::{Answer, Exit, table};
@@ -96,6 +98,9 @@ async fn admit(deployment: &Deployment) -> Result<(Patient<'_>, Vec<Finding>), F
         Ok(state) if state.status.ends_with("_COMPLETE") && !state.status.contains("ROLLBACK") => {
             Finding::fine("stack", state.status)
         }
+        Ok(state) if state.status.ends_with("_IN_PROGRESS") => {
+            Finding::warning("stack", state.status, "a deployment is under way: ask again when it has ended")
+        }
         Ok(state) => Finding::fault(
             "stack",
             state.status,
@@ -166,8 +171,18 @@ impl Finding {
 
     /// A call of `action` that did not succeed. Lacking the permission is the operator's fault and not the deployment's.
     fn not_seen(check: impl Into<String>, error: &CallError, action: &str) -> Self {
+        Self::unseen(check, error, error.is_denied(), action)
+    }
+
+    /// The same of a table or a queue, whose errors name the code of AWS in their texts.
+    fn not_read(check: impl Into<String>, error: &StoreError, action: &str) -> Self {
+        let is_denied = ErrorChain(error).to_string().contains("AccessDenied");
+        Self::unseen(check, error, is_denied, action)
+    }
+
+    fn unseen(check: impl Into<String>, error: &dyn Error, is_denied: bool, action: &str) -> Self {
         let found = ErrorChain(error).to_string();
-        if error.is_denied() {
+        if is_denied {
             Self::hidden(check, found, format!("not looked at: your credentials need {action}"))
         } else {
             Self::fault(
@@ -250,5 +265,8 @@ mod tests {
         };
         assert_eq!(Finding::not_seen("x", &refused(403), "y").verdict, Verdict::Warning);
         assert_eq!(Finding::not_seen("x", &refused(500), "y").verdict, Verdict::Fault);
+        let failed = |code: &str| StoreError::Unavailable { operation: "trust", source: code.into() };
+        assert_eq!(Finding::not_read("x", &failed("AccessDeniedException"), "y").verdict, Verdict::Warning);
+        assert_eq!(Finding::not_read("x", &failed("ResourceNotFoundException"), "y").verdict, Verdict::Fault);
     }
 }

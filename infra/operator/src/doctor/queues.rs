@@ -1,7 +1,5 @@
 //! Queues: what lies dead, and what is not fetched.
 
-use backbone::error_chain::ErrorChain;
-
 use super::{Finding, Patient};
 use crate::dead_letters::queues::{QueuePair, queue_pairs};
 use crate::when::span;
@@ -15,7 +13,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
         let check = format!("dead letters of {name}");
         findings.push(match patient.deployment.stores().queue_depth(&dlq_url).await {
             Ok(depth) => dead(check, &name, depth.visible + depth.in_flight),
-            Err(error) => unseen(check, ErrorChain(&error).to_string()),
+            Err(error) => Finding::not_read(check, &error, "sqs:GetQueueAttributes"),
         });
         let check = format!("queue {name}");
         let queue_name = source_url.rsplit('/').next().unwrap_or_default();
@@ -38,19 +36,6 @@ fn dead(check: String, name: &str, count: u64) -> Finding {
     Finding::warning(check, format!("{count}"), remedy)
 }
 
-/// Lacking the permission is the operator's fault, a queue that is gone the deployment's: nothing can be kept in it.
-fn unseen(check: String, found: String) -> Finding {
-    if found.contains("AccessDenied") {
-        Finding::hidden(check, found, "not looked at: your credentials need sqs:GetQueueAttributes")
-    } else {
-        Finding::fault(
-            check,
-            found,
-            "see whether SQS can be reached from here, and whether this queue still exists",
-        )
-    }
-}
-
 fn waiting(check: String, oldest_s: u64) -> Finding {
     if oldest_s <= AGE_S_MAX {
         return Finding::fine(check, "nothing waits for long");
@@ -63,13 +48,6 @@ fn waiting(check: String, oldest_s: u64) -> Finding {
 mod tests {
     use super::super::Verdict;
     use super::*;
-
-    #[test]
-    fn a_queue_that_is_gone_is_a_fault_and_a_missing_permission_is_none() {
-        let verdict = |found: &str| unseen("x".to_owned(), found.to_owned()).verdict;
-        assert_eq!(verdict("queue_depth failed: AWS.SimpleQueueService.NonExistentQueue"), Verdict::Fault);
-        assert_eq!(verdict("queue_depth failed: AccessDenied: not authorized"), Verdict::Warning);
-    }
 
     #[test]
     fn dead_letters_and_old_messages_are_told() {

@@ -72,7 +72,7 @@ async fn rows(patient: &Patient<'_>) -> Option<Finding> {
     let remedy = format!("read the log of {renewer}, and see whether its schedule is enabled");
     let rows = match patient.deployment.stores().registry_rows().await {
         Ok(rows) => rows,
-        Err(error) => return Some(Finding::fault(check, ErrorChain(&error).to_string(), remedy)),
+        Err(error) => return Some(Finding::not_read(check, &error, "dynamodb:BatchGetItem")),
     };
     if rows.keys.is_none() {
         return Some(Finding::fault(check, "never fetched", remedy));
