@@ -22,6 +22,10 @@ pub(crate) fn run(stack: &str, suite_arguments: &[String]) -> Result<(), Failure
         let mut sam = tools.sam();
         sam.envs(callers_aws());
         sam.args(["list", "stack-outputs", "--output", "json", "--stack-name", stack]);
+        // Else SAM takes the Region of samconfig.toml before the caller's.
+        if let Some(region) = env::var_os("AWS_REGION").or_else(|| env::var_os("AWS_DEFAULT_REGION")) {
+            sam.arg("--region").arg(region);
+        }
         let output = Output::Captured { stdout: &outputs, log: &run.file("sam.log") };
         processes::run(&mut sam, &output).map_err(|failure| {
             failure.with_remedy(

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use acceptance::connector::{HttpAnswer, Identity, http_client};
 use acceptance::eventually::{NotInTime, wait_for};
+use acceptance::stack::STACK_VARIABLE;
 use acceptance::stamp;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -214,6 +215,8 @@ impl<'a> Rows<'a> {
         let beside_us: PathBuf = std::env::current_exe()?.with_file_name("operator");
         let output = Command::new(beside_us)
             .args(arguments)
+            // A local stack of the caller's shell: the command line would take it for the one that is meant.
+            .env_remove(STACK_VARIABLE)
             .envs(self.deployment.operator_environment().await?)
             .output()
             .await?;
