@@ -37,7 +37,7 @@ Usage: cargo xtask <command>
   demo      start the stack, show a receipt on its way, stop the stack
   test      format, lints, template, then every test on the stack with IAM enforced
             --long  the endurance tests with 10,000 receipts, 100 kills and 100,000 held (many minutes)
-  simulate  --from S --seeds N: the receipt path in virtual time; one seed is shown with its trace if it fails
+  simulate  --from S --seeds N: the receipt path in virtual time; shows the trace of a seed that fails, or is alone; --trace: of all
   bench     what the functions cost, as they are released, and a lone receipt on the stack; valgrind counts instructions
             --gate      fail above a ceiling, or 5 % above the recorded figures; without the stack
             --record    make these the recorded figures

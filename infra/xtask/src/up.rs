@@ -58,7 +58,7 @@ What does a refusal look like?
   curl -i -d '{{}}' http://127.0.0.1:{front_door}/v1/relay/delivery-receipts
   websocat ws://127.0.0.1:{front_door}/v1/relay/connect
 Be an agent (docs/local-tour.md goes on from here):
-  {connector} listen --proxy http://127.0.0.1:{front_door} --registry http://127.0.0.1:{registry} --name alice --identity target/alice.json
+  {connector} listen --proxy http://127.0.0.1:{front_door} --registry http://127.0.0.1:{registry} --name alice --identity {logs}/alice.json
 Look inside (AWS CLI version 2):
   export AWS_ENDPOINT_URL=http://127.0.0.1:{aws} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION={region}
   aws dynamodb scan --table-name {receipts_table}
