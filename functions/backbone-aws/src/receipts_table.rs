@@ -45,7 +45,8 @@ const IF_SEEN_SO_TO_WAIT: &str = "(processedAt = :seenAt AND frameId = :seenId A
 
 impl ReceiptStore for Invocation<'_> {
     /// An item that cannot be read is logged and counts as absent, so that it fails nothing but what it is about: its
-    /// receipt is pushed again, and [`record`](ReceiptStore::record) decides whether it is replaced.
+    /// receipt is pushed again, and [`record`](ReceiptStore::record) decides whether it is replaced. One without a readable
+    /// recipient is not: its receipts become dead letters.
     async fn read_for_delivery(
         &self,
         receipts: &[ReceiptKey],

@@ -9,10 +9,12 @@ use backbone::connection::{ConnectionHistory, ConnectionRef, ConnectionRow};
 use backbone::delivery::{DeliverySettings, QueuedMessage, Verdict, deliver_batch};
 use backbone::did::AgentDid;
 use backbone::home::KnownHomes;
-use backbone::metrics::Tally;
+use backbone::metrics::{Metric, Tally};
 use backbone::queue_message::QueueMessage;
-use backbone::receipt::{Receipt, Status};
-use backbone::stores::{Claimed, ConnectionStore as _, MailboxItem, ReceiptStore as _, SourceQueue};
+use backbone::receipt::{Receipt, Status, StoredReceipt};
+use backbone::stores::{
+    Claimed, ConnectionStore as _, MailboxItem, ReceiptStore as _, Recorded, SourceQueue,
+};
 
 use super::sockets::Socket;
 use super::world::{Process, World, new_agent, new_id};
@@ -95,6 +97,24 @@ async fn a_push_that_hangs_is_retried_alone() {
     let mailbox = store.waiting(&waiting.sender, 10).await.unwrap();
     assert!(matches!(&mailbox[..], [MailboxItem::Readable(kept)] if kept.receipt == waiting), "{mailbox:?}");
     assert_eq!(process.messages(&process.dlq).await, ["not json"]);
+    process.delete_queues().await;
+}
+
+/// Such a row cannot be replaced, and nothing that can be read stands against the receipt.
+#[tokio::test]
+async fn a_receipt_behind_a_row_without_a_recipient_is_not_called_overtaken() {
+    let world = World::create().await;
+    let process = world.process().await;
+    process.create_queues().await;
+    let receipt = receipt_for(new_agent());
+    let damaged = StoredReceipt { receipt: receipt.clone(), pushed_at_ms: Some(8), expires_at_s: u64::MAX };
+    assert_eq!(process.somebody_else().record(&damaged).await.unwrap(), Recorded::Stored);
+    world.remove_recipient(&receipt).await;
+    let tally = Tally::default();
+    let batch = [queued(QueueMessage::DeliveryReceipt(receipt).to_body())];
+    let verdicts = deliver_batch(&process.invocation(CONSUMER_S), &SETTINGS, &batch, &tally).await;
+    assert_eq!(verdicts, [Verdict::Retry]);
+    assert_eq!(tally.of(Metric::ReceiptOvertaken), 0);
     process.delete_queues().await;
 }
 

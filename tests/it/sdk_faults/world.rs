@@ -6,9 +6,11 @@ use std::sync::Arc;
 use acceptance::fault_proxy::FaultProxy;
 use acceptance::stack::{PrivateTable, Stack, TableKeys};
 use acceptance::stamp;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::Client;
 use backbone::did::AgentDid;
 use backbone::id::Id;
+use backbone::receipt::Receipt;
 use backbone::stores::TrustStore as _;
 use backbone_aws::settings::{self, Settings};
 use backbone_aws::{Aws, Invocation};
@@ -82,6 +84,21 @@ impl World {
     /// An open socket that all processes of this world may use; opened when it is first asked for.
     pub(super) async fn socket(&self) -> Arc<Socket> {
         Arc::clone(self.socket.get_or_init(async || Arc::new(Socket::open().await)).await)
+    }
+
+    /// Damages the row of a receipt's latest state: it names no recipient any more.
+    pub(super) async fn remove_recipient(&self, receipt: &Receipt) {
+        let table = self.tables.iter().find(|(setting, _)| *setting == settings::RECEIPTS_TABLE).unwrap();
+        self.stack
+            .dynamodb()
+            .update_item()
+            .table_name(&table.1.name)
+            .key("senderAgentDid", AttributeValue::S(receipt.sender.to_string()))
+            .key("item", AttributeValue::S(receipt.request_id.to_string()))
+            .update_expression("REMOVE recipientAgentDid")
+            .send()
+            .await
+            .unwrap();
     }
 
     fn settings(&self, aws_endpoint: &str, queue_urls: [&String; 3]) -> Settings {

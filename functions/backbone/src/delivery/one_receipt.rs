@@ -60,8 +60,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
             Standing::Overtaken => (Metric::ReceiptOvertaken, trail::OVERTAKEN),
             Standing::OtherRecipient => (Metric::ReceiptOtherRecipient, trail::OTHER_RECIPIENT),
         };
-        self.courier.tally.count(metric);
-        tracing::debug!(step, receipt.id = %receipt.request_id, "a receipt needs no push");
+        self.note_end(&receipt, metric, step);
         if now == Standing::Overtaken { self.say_last_word(message).await } else { Ok(Outcome::Done) }
     }
 
@@ -104,14 +103,25 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
     /// recipient's has come first.
     async fn give_way(&mut self, message: &QueuedMessage, receipt: &Receipt) -> Result<Outcome, StoreError> {
         self.read_again(receipt).await?;
-        self.courier.tally.count(match self.standing(receipt) {
-            Standing::OtherRecipient => Metric::ReceiptOtherRecipient,
+        if self.stored.is_none() {
+            // Nothing that can be read is in its way: it has not been overtaken.
+            return Err(StoreError::Corrupt { operation: "record", what: "receipt" });
+        }
+        let (metric, step) = match self.standing(receipt) {
+            Standing::OtherRecipient => (Metric::ReceiptOtherRecipient, trail::OTHER_RECIPIENT),
             // Which of these cannot always be told any more.
             Standing::Overtaken | Standing::New | Standing::RepeatOfPushed | Standing::RepeatOfWaiting => {
-                Metric::ReceiptOvertaken
+                (Metric::ReceiptOvertaken, trail::OVERTAKEN)
             }
-        });
+        };
+        self.note_end(receipt, metric, step);
         self.say_last_word(message).await
+    }
+
+    /// Counts and logs that a receipt ends with what is stored.
+    fn note_end(&self, receipt: &Receipt, metric: Metric, step: &'static str) {
+        self.courier.tally.count(metric);
+        tracing::debug!(step, receipt.id = %receipt.request_id, "what is stored stays");
     }
 
     fn standing(&self, receipt: &Receipt) -> Standing {
@@ -186,7 +196,7 @@ impl<O: DeliveryOutside> Parcel<'_, O> {
         let earlier = stored.receipt;
         let latest = if earlier.order() < repeated.order() { repeated } else { earlier.clone() };
         if self.wait(message, &latest).await? == Recorded::Stale {
-            self.courier.tally.count(Metric::ReceiptOvertaken);
+            self.note_end(&latest, Metric::ReceiptOvertaken, trail::OVERTAKEN);
             return Ok(Outcome::Done);
         }
         if latest != earlier {
