@@ -209,17 +209,21 @@ impl<O: DeliveryOutside> Courier<'_, O> {
         outcome.instrument(message.span()).await
     }
 
-    /// Drains on behalf of the first of the messages that ask for it; the others have nothing left to ask for, unless it
-    /// has to be tried again.
+    /// Drains on behalf of the first of the messages that ask for it. The others have nothing left to ask for, unless it has
+    /// to be tried again: it may be the last time that the first one is shown.
     async fn drain(&self, indices: &[usize], connection: &ConnectionRef) -> Vec<(usize, Outcome)> {
         let Some((&first, others)) = indices.split_first() else { return Vec::new() };
         let message = &self.batch[first];
         let outcome = self.drain_for(message, connection).instrument(message.span()).await;
-        let others = others.iter().map(|index| (*index, Outcome::Done));
+        let of_other = |index: &usize| match outcome {
+            Outcome::Retry(after_s) => (*index, Outcome::Retry(after_s)),
+            Outcome::Done | Outcome::Bury { .. } => (*index, Outcome::Done),
+        };
+        let others: Vec<_> = others.iter().map(of_other).collect();
         std::iter::once((first, outcome)).chain(others).collect()
     }
 
-    /// Every drain counts how it ends, once; one whose connection is not open yet has its push counted as that.
+    /// Every drain counts once whether it goes on, beside why it does not; one whose connection is not open yet has its push counted as that.
     async fn drain_for(&self, message: &QueuedMessage, connection: &ConnectionRef) -> Outcome {
         match drain(self.outside, connection, message, self.tally).await {
             Drained::Finished => {
