@@ -45,9 +45,7 @@ impl DeadLetters for Invocation<'_> {
             .into_iter()
             .chain(as_sent)
             .fold(letter, |letter, (name, value)| letter.message_attributes(name, value));
-        let sending = letter;
-        self.in_time(OPERATION, async { sending.send().await.map(drop).map_err(unavailable(OPERATION)) })
-            .await
+        self.in_time(OPERATION, async { letter.send().await.map(drop).map_err(unavailable(OPERATION)) }).await
     }
 }
 

@@ -90,7 +90,6 @@ impl DeliveryStore for Invocation<'_> {
                 .exclusive_start_key(DELIVERY_ID, text(after.to_string())),
             None => read,
         };
-        let read = read;
         let page =
             self.in_time(OPERATION, async { read.send().await.map_err(unavailable(OPERATION)) }).await?;
         let readable = |item| {

@@ -12,14 +12,10 @@ use backbone::stores::StoreError;
 use crate::clients::LONG_POLL;
 use crate::dead_letters::{BURIAL_ATTRIBUTES, ORIGINAL_MESSAGE_ID_ATTRIBUTE};
 use crate::outside::{Invocation, unavailable};
-use crate::receipts_queue::{attribute, trace_attribute};
+use crate::receipts_queue::{attribute, is_not_held, trace_attribute};
 
 /// As many as one call takes.
 pub const LETTERS_AT_ONCE: usize = 10;
-
-/// How SQS refuses to give back by a handle whose time is over, or whose message is gone.
-const NOT_HELD_ANY_MORE: [&str; 3] =
-    ["MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"];
 
 /// How many messages a queue holds, as far as SQS knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,7 +148,7 @@ impl Invocation<'_> {
             settle(&mut given, shown.id(), Ok(()));
         }
         for refused in answer.failed() {
-            let is_shown = NOT_HELD_ANY_MORE.iter().any(|code| refused.code().ends_with(code));
+            let is_shown = is_not_held(refused.code());
             settle(&mut given, refused.id(), if is_shown { Ok(()) } else { Err(refusal(refused)) });
         }
         Ok(given)

@@ -86,9 +86,8 @@ impl Invocation<'_> {
         if let Some(after) = after {
             scan = scan.exclusive_start_key(AGENT, text(after));
         }
-        let reading = scan;
         let page =
-            self.in_time(OPERATION, async { reading.send().await.map_err(unavailable(OPERATION)) }).await?;
+            self.in_time(OPERATION, async { scan.send().await.map_err(unavailable(OPERATION)) }).await?;
         let rows = page.items.unwrap_or_default();
         let items = rows.iter().map(|item| Row { operation: OPERATION, item });
         Ok(Page {
@@ -120,9 +119,8 @@ impl Invocation<'_> {
                 .exclusive_start_key(SENDER, text(agent.as_str()))
                 .exclusive_start_key(ITEM, text(after));
         }
-        let reading = query;
         let page =
-            self.in_time(operation, async { reading.send().await.map_err(unavailable(operation)) }).await?;
+            self.in_time(operation, async { query.send().await.map_err(unavailable(operation)) }).await?;
         Ok(Page {
             items: page.items.unwrap_or_default().iter().map(|item| agent_receipt(operation, item)).collect(),
             next: page.last_evaluated_key.and_then(|key| Some(key.get(ITEM)?.as_s().ok()?.clone())),

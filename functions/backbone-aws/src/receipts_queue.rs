@@ -101,10 +101,15 @@ impl ReceiptQueue for Invocation<'_> {
     }
 }
 
-/// AWS puts a namespace before some of these codes.
 fn is_gone(error: &ChangeMessageVisibilityError) -> bool {
-    let code = error.code().and_then(|code| code.rsplit('.').next());
-    matches!(code, Some("MessageNotInflight" | "ReceiptHandleIsInvalid" | "InvalidParameterValue"))
+    error.code().is_some_and(is_not_held)
+}
+
+/// Whether SQS refuses a handle because its time is over, or its message is gone. AWS puts a namespace before some of
+/// these codes.
+pub(crate) fn is_not_held(code: &str) -> bool {
+    let name = code.rsplit_once('.').map_or(code, |(_, name)| name);
+    matches!(name, "MessageNotInflight" | "ReceiptHandleIsInvalid" | "InvalidParameterValue")
 }
 
 fn seconds(seconds: u32) -> i32 {
