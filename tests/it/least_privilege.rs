@@ -90,7 +90,7 @@ const NOT_TAKEN: [(&str, &[&str]); 3] = [
     ),
     (
         "registry-events",
-        &["AnnounceDeliveries", "BuryEvents", "ForgetSessions", "HandleEvents", "KeepDeliveries"],
+        &["AnnounceDeliveries", "BuryEvents", "HandleEvents", "KeepDeliveries", "TakeSessionsBack"],
     ),
 ];
 
