@@ -1,7 +1,7 @@
 //! The identity registry: there, and known to the functions.
 
 use backbone::error_chain::ErrorChain;
-use backbone::limits::CRL_BYTES_MAX;
+use backbone::limits::{CRL_BYTES_MAX, KEYS_BYTES_MAX};
 use backbone::stores::TrustStore;
 use backbone_aws::settings::REGISTRY_URL;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (origin, functions) in patient.variable_values(REGISTRY_URL) {
         let http = patient.deployment.http();
-        let keys = http.get(&format!("{origin}/.well-known/claw-keys.json")).await;
+        let keys = http.get_up_to(&format!("{origin}/.well-known/claw-keys.json"), KEYS_BYTES_MAX).await;
         findings.push(keys_finding(&format!("registry's keys {origin}"), keys, &functions));
         let crl = http.get_up_to(&format!("{origin}/v1/crl"), CRL_BYTES_MAX).await;
         findings.push(crl_finding(&format!("registry's revocations {origin}"), crl));
@@ -44,7 +44,15 @@ fn keys_finding(check: &str, answer: Result<HttpAnswer, NoAnswer>, functions: &[
             }
         }
         Ok(HttpAnswer { status, .. }) => Finding::fault(check, format!("answers with {status}"), remedy),
-        Err(error) => Finding::fault(check, ErrorChain(&error).to_string(), remedy),
+        Err(error @ NoAnswer::TooLong { .. }) => Finding::fault(
+            check,
+            error.to_string(),
+            "the functions do not read it either and go on with the keys that they know: it must be shorter, or KEYS_BYTES_MAX \
+             (functions/backbone/src/limits.rs) larger",
+        ),
+        Err(error @ (NoAnswer::Request(_) | NoAnswer::Transport { .. })) => {
+            Finding::fault(check, ErrorChain(&error).to_string(), remedy)
+        }
     }
 }
 
@@ -112,9 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_told_from_one_that_is_not_there() {
-        let too_long = NoAnswer::TooLong { url: "u".to_owned(), bytes_max: CRL_BYTES_MAX };
-        let finding = crl_finding("x", Err(too_long));
+    fn what_is_too_long_is_told_from_what_is_not_there() {
+        let too_long = |bytes_max| Err(NoAnswer::TooLong { url: "u".to_owned(), bytes_max });
+        let keys = keys_finding("x", too_long(KEYS_BYTES_MAX), &["receipt"]);
+        assert!(keys.verdict == Verdict::Fault && keys.remedy.unwrap().contains("KEYS_BYTES_MAX"));
+        let finding = crl_finding("x", too_long(CRL_BYTES_MAX));
         assert_eq!(
             (finding.verdict, finding.found.as_str()),
             (Verdict::Fault, "u answers with more than 16777216 bytes")
