@@ -16,8 +16,9 @@ use crate::price::{Billed, Position, Prices, total};
 
 /// What the others are compared with.
 pub(crate) const HELLO: &str = "hello";
-/// Agents who take turns where memory is measured: what is remembered of each could grow.
-const AGENTS: usize = 1_000;
+/// Agents who take turns where memory is measured: as many as there are events, so that each event is of a new one, and
+/// what is remembered of each would grow.
+const AGENTS: usize = memory::WARM_UP + memory::EVENTS;
 
 /// All that was measured.
 pub(crate) struct Measured {

@@ -10,8 +10,8 @@ use crate::measure::{LongRun, long_run};
 use super::AGENTS;
 
 /// Events before memory is looked at, and those over which it may not grow.
-const WARM_UP: usize = 1_000;
-const EVENTS: usize = 10_000;
+pub(super) const WARM_UP: usize = 1_000;
+pub(super) const EVENTS: usize = 10_000;
 
 /// The long runs, which have measured time, too.
 pub(super) struct Memory {
@@ -21,7 +21,7 @@ pub(super) struct Memory {
     pub(super) handshake: LongRun,
 }
 
-/// The events are of all agents in turn: what is remembered of each could grow.
+/// The events are of all agents in turn: what is remembered of each would grow.
 pub(super) async fn measure(workshop: &Workshop, cast: &Cast) -> Result<(Memory, Vec<Figure>)> {
     let loads = Loads::new(cast, AGENTS);
     let memory = Memory {
@@ -50,7 +50,7 @@ fn memory_figures(name: &str, run: &LongRun) -> [Figure; 3] {
             .of_kind(Kind::Bounded)
             .within(6_500.0)
             .aiming_at(5_000.0),
-        kilobytes(format!("P4 {name} growth"), "over 10,000 events of 1,000 agents", run.growth_kb)
+        kilobytes(format!("P4 {name} growth"), "over 10,000 events of 11,000 agents", run.growth_kb)
             .of_kind(Kind::Bounded)
             .within(256.0)
             .aiming_at(0.0),
