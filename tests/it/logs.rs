@@ -171,8 +171,8 @@ async fn say_receipts(duo: &Duo, leaks: &mut Leaks) -> Vec<Sign> {
     vec![
         Sign::of(&outputs.authorizer_function, "let an agent in", Some(("agent.did", duo.sender.did()))),
         socket("Enqueue"),
-        // One is the connector's own.
-        socket("Heartbeat").times(2),
+        // Each connector has one of its own, the one that is paired with somebody elsewhere, too.
+        socket("Heartbeat").times(3),
         socket("Default").times(3),
         Sign::of(&outputs.receipt_function, "accepted a receipt", about),
         Sign::of(&outputs.consumer_function, OFFERED, about),
@@ -185,7 +185,7 @@ async fn say_receipts(duo: &Duo, leaks: &mut Leaks) -> Vec<Sign> {
 }
 
 /// Posts a receipt at `from` to a sender who is at home at `to`. What shows it at the one, and at the other.
-async fn say_across(from: &Stack, to: &Stack, leaks: &mut Leaks) -> (Sign, [Sign; 2]) {
+async fn say_across(from: &Stack, to: &Stack, leaks: &mut Leaks) -> (Sign, [Sign; 3]) {
     let duo = paired_apart(to, from).await;
     add_caller(leaks, &duo.sender);
     add_caller(leaks, &duo.recipient);
@@ -199,6 +199,7 @@ async fn say_across(from: &Stack, to: &Stack, leaks: &mut Leaks) -> (Sign, [Sign
         Sign::of(&from.outputs.receipt_function, "accepted a receipt", about),
         [
             Sign::of(&to.outputs.authorizer_function, "let an agent in", Some(let_in)),
+            Sign::of(&to.outputs.connection_function, "handled a socket event", None),
             Sign::of(&to.outputs.consumer_function, OFFERED, about),
         ],
     )
