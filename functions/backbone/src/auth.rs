@@ -10,6 +10,7 @@ pub(crate) mod encoding;
 mod issuer;
 mod jws;
 pub(crate) mod keys;
+mod last_used;
 mod proof;
 mod rate;
 mod refusal;

@@ -3,26 +3,21 @@
 //! Only the signature and the claims stay verified. The registry's key, the token's time and every revocation are
 //! looked at again with each request, so a held token ends when any other would.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::VerifyingKey;
 
 use super::ait::Ait;
+use super::last_used::LastUsed;
 
 /// Tokens of one generation, of which there are two. A token and what is known of it are about 1 KB.
 const GENERATION: usize = 128;
 
 /// The tokens used last, at least [`GENERATION`] of them.
 #[derive(Debug, Default)]
-pub(super) struct AitMemory(Mutex<Generations>);
+pub(super) struct AitMemory(Mutex<Tokens>);
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<String, HeldAit>,
-    /// Those that were young before. One that is used becomes young again.
-    old: HashMap<String, HeldAit>,
-}
+type Tokens = LastUsed<String, HeldAit, GENERATION>;
 
 /// A token that was verified once.
 #[derive(Clone, Debug)]
@@ -38,32 +33,17 @@ pub(super) struct HeldAit {
 impl AitMemory {
     /// What is known of `token`, compared to its last character.
     pub(super) fn held(&self, token: &str) -> Option<HeldAit> {
-        let mut generations = self.generations();
-        if let Some(held) = generations.young.get(token) {
-            return Some(held.clone());
-        }
-        let (token, held) = generations.old.remove_entry(token)?;
-        generations.keep(token, held.clone());
-        Some(held)
+        self.tokens().find(token, |held| held.clone())
     }
 
     /// Keeps a token that was verified just now.
     pub(super) fn keep(&self, token: &str, held: HeldAit) {
-        self.generations().keep(token.to_owned(), held);
+        self.tokens().keep(token.to_owned(), held);
     }
 
-    fn generations(&self) -> MutexGuard<'_, Generations> {
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
         // What a panic may have left out is verified again.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Generations {
-    fn keep(&mut self, token: String, held: HeldAit) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(token, held);
     }
 }
 
@@ -73,19 +53,6 @@ mod tests {
 
     fn held() -> HeldAit {
         HeldAit { ait: Ait::any(), kid: "k".to_owned(), key: VerifyingKey::default() }
-    }
-
-    #[test]
-    fn tokens_in_use_stay_and_the_others_go() {
-        let memory = AitMemory::default();
-        memory.keep("used", held());
-        for number in 0..10 * GENERATION {
-            assert!(memory.held("used").is_some(), "{number}");
-            memory.keep(&number.to_string(), held());
-        }
-        assert!(memory.held("0").is_none());
-        let generations = memory.generations();
-        assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION);
     }
 
     #[test]

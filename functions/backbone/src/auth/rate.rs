@@ -1,8 +1,8 @@
 //! The limit of requests per agent and minute (design 6).
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::last_used::LastUsed;
 use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
 use crate::limits::RATE_REPORT_EVERY;
@@ -10,18 +10,21 @@ use crate::metrics::{Metric, Tally};
 use crate::stores::{Clock, NonceStore};
 
 const MINUTE_MS: u64 = 60_000;
+/// Agents of one generation, of which there are two. One that comes so often that the limit is about it is among them.
+const GENERATION: usize = 512;
 
 /// The counts of one instance.
 ///
 /// It adds every tenth request to the shared count and goes on from the total that comes back. So the limit holds
-/// across instances to within ten requests each, at a tenth of the writes.
+/// across instances to within ten requests each, at a tenth of the writes. What is forgotten of an agent, because this
+/// instance has had hundreds of others since, is fewer than ten requests, too.
 #[derive(Debug, Default)]
 pub(super) struct RateMemory(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
     minute: u64,
-    agents: HashMap<AgentDid, Count>,
+    agents: LastUsed<AgentDid, Count, GENERATION>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,11 +73,9 @@ impl RateMemory {
     fn add_one(&self, agent: &AgentDid, minute: u64) -> Count {
         let mut counts = self.counts();
         if counts.minute != minute {
-            *counts = Counts { minute, agents: HashMap::new() };
+            *counts = Counts { minute, agents: LastUsed::default() };
         }
-        let count = counts.agents.entry(agent.clone()).or_default();
-        count.unreported = count.unreported.saturating_add(1);
-        *count
+        counts.change(agent, |count| count.unreported = count.unreported.saturating_add(1))
     }
 
     fn reported(&self, agent: &AgentDid, minute: u64, shared: u32, reported: u32) -> Count {
@@ -82,14 +83,30 @@ impl RateMemory {
         if counts.minute != minute {
             return Count { shared, unreported: 0 };
         }
-        let count = counts.agents.entry(agent.clone()).or_default();
-        count.shared = shared;
-        count.unreported = count.unreported.saturating_sub(reported);
-        *count
+        counts.change(agent, |count| {
+            count.shared = shared;
+            count.unreported = count.unreported.saturating_sub(reported);
+        })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// The count of an agent as `change` leaves it.
+    fn change(&mut self, agent: &AgentDid, change: impl Fn(&mut Count)) -> Count {
+        let changed = self.agents.find(agent, |count| {
+            change(count);
+            *count
+        });
+        changed.unwrap_or_else(|| {
+            let mut count = Count::default();
+            change(&mut count);
+            self.agents.keep(agent.clone(), count);
+            count
+        })
     }
 }
 
@@ -146,5 +163,22 @@ mod tests {
             );
         }
         assert!(count().is_err(), "what was not reported at once counts all the same");
+    }
+
+    #[test]
+    fn an_agent_among_many_is_counted_all_the_same() {
+        let (memory, tally) = (RateMemory::default(), Tally::default());
+        let outside = Outside { failures: 0, asked: AtomicU32::new(0) };
+        let agent = |number: usize| {
+            AgentDid::parse(&format!("did:cdi:a.com:agent:01KN0HGEG0G5PGG168DA{number:06}")).unwrap()
+        };
+        let count = |agent| memory.count(&outside, &agent, 5, &tally).now_or_never().unwrap();
+        for request in 0..5 {
+            assert!(count(agent(0)).is_ok());
+            for other in 0..GENERATION / 2 {
+                assert!(count(agent(1 + request * GENERATION + other)).is_ok());
+            }
+        }
+        assert!(count(agent(0)).is_err());
     }
 }
