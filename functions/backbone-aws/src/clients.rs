@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::interceptors::{disable_interceptor, dyn_disp
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use backbone::limits::OPERATION_MS_MAX;
 
 use crate::settings::{
     AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, AWS_REGION, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
@@ -34,7 +35,7 @@ const _: () = assert!(LONG_POLL.as_millis() < READ_TIMEOUT.as_millis());
 /// The longest one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest an operation may take, all its attempts together.
-pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_millis(OPERATION_MS_MAX);
 const ATTEMPTS_MAX: u32 = 4;
 const BACK_OFF_FIRST: Duration = Duration::from_millis(25);
 const BACK_OFF_MAX: Duration = Duration::from_millis(400);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `nonce#<hash>` | a used nonce: `seenBy`, the invocation that took it |
 //! | `access#<hash>` | the registry's yes to an access token: `acceptedAtMs` |
-//! | the same, taken back | the time of that yes, `takenBackOfMs`, and until when it may have let somebody in, `letInUntilMs` |
+//! | the same, taken back | the time of that yes, `takenBackOfMs`, and until when somebody let in may have read it, `letInUntilMs` |
 //! | `rate#<minute>` | `requests` of that minute |
 //!
 //! Each has `expiresAt` in seconds, from which on it counts as absent: DynamoDB itself deletes days later.

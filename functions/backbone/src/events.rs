@@ -18,7 +18,7 @@ use crate::error_chain::ErrorChain;
 use crate::home::ProxyOrigin;
 use crate::limits::{
     CONNECTION_OPENING_MS, CONNECTION_OPENING_RETRY_S, EVENTS_AT_ONCE, HANDSHAKE_MS_MAX,
-    RECEIVES_BEFORE_MAILBOX, SESSION_END_SPREAD_MS,
+    RECEIVES_BEFORE_MAILBOX,
 };
 use crate::metrics::{Measure, Metric, Tally};
 use crate::queue_message::{DeliveryTurn, QueueMessage};
@@ -122,8 +122,7 @@ impl<O: EventsOutside> Desk<'_, O> {
     /// now; so this is done again when no such handshake can be left. A socket of a later session stays.
     async fn end_session(&self, event: &QueuedMessage, agent: &AgentDid) -> Result<Outcome, StoreError> {
         let ended_at_ms = if event.sent_ms > 0 { event.sent_ms } else { self.outside.now_ms() };
-        let opened_until_ms = event.first_seen_ms.saturating_add(SESSION_END_SPREAD_MS);
-        let end = end_session(self.outside, agent, ended_at_ms, opened_until_ms, self.tally).await?;
+        let end = end_session(self.outside, agent, ended_at_ms, event.first_seen_ms, self.tally).await?;
         let outcome = self.after_cut(event, &end.cut, ended_at_ms);
         let over_ms = end.opened_until_ms.saturating_add(HANDSHAKE_MS_MAX);
         let left_ms = over_ms.saturating_sub(self.outside.now_ms());

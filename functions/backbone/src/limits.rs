@@ -157,15 +157,16 @@ pub const REVOCATIONS_AT_ONCE: usize = 10;
 /// Yeses of one agent taken back at once.
 pub const YESES_AT_ONCE: usize = 10;
 
-/// A handshake that was let in before a session ended has written its row, and its yes of the registry, after this
-/// long: the timeouts that `authorizer` and `connection` may have at most, 10 and 14 s, and a second.
-pub const HANDSHAKE_MS_MAX: u64 = 25_000;
-/// Sockets opened so long after an event was first received may be of the session that it ends, whether or not a yes to
-/// it was kept: API Gateway may say a handshake began when its authorizer had decided, which takes 10 s at most.
-pub const SESSION_END_SPREAD_MS: u64 = 10_000;
-/// Requests may be let in on a yes for so long after somebody begins to take it back: the write is given up after 8 s and
-/// may have happened by then. The rest is for clocks that differ.
-pub const ACCESS_TAKE_BACK_MS: u64 = 10_000;
+/// One operation on AWS is given up after so long. It may have happened by then.
+pub const OPERATION_MS_MAX: u64 = 8_000;
+/// The longest timeout that `authorizer` may have: API Gateway waits no longer for it.
+pub const AUTHORIZER_MS_MAX: u64 = 10_000;
+/// The longest timeout that `connection` may have.
+pub const CONNECTION_MS_MAX: u64 = 14_000;
+/// A handshake that was let in before a session ended has written its row, and its yes of the registry, after this long.
+pub const HANDSHAKE_MS_MAX: u64 = AUTHORIZER_MS_MAX + CONNECTION_MS_MAX + CLOCKS_APART_MS;
+/// Somebody may read a yes for so long after somebody else has begun to take it back.
+pub const ACCESS_TAKE_BACK_MS: u64 = OPERATION_MS_MAX + CLOCKS_APART_MS;
 /// That a yes was taken back is remembered for so long: API Gateway has ended by then what was opened on it.
 pub const ACCESS_TAKEN_BACK_KEPT_S: u64 = 2 * 60 * 60;
 /// How far the clocks of AWS and of functions may be apart.

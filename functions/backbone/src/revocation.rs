@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::connection::ConnectionRef;
 use crate::did::AgentDid;
-use crate::limits::{ACCESS_TAKE_BACK_MS, CLOCKS_APART_MS, YESES_AT_ONCE};
+use crate::limits::{ACCESS_TAKE_BACK_MS, AUTHORIZER_MS_MAX, CLOCKS_APART_MS, YESES_AT_ONCE};
 use crate::metrics::{Metric, Tally};
 use crate::stores::{
     AccessStore, Clock, Closed, ConnectionStore, Gateway, RememberedYes, Revoking, StoreError, TrustChanges,
@@ -54,11 +54,13 @@ pub struct SessionEnd {
     pub opened_until_ms: u64,
 }
 
-/// Ends a session that was over at `ended_at_ms`: its agent must authenticate with the registry again, and may. Sockets
-/// that were opened later than `opened_until_ms` are of another session, unless a yes from before the end let them in. Both
-/// are in milliseconds since the Unix epoch.
+/// Ends a session that was over at `ended_at_ms`: its agent must authenticate with the registry again, and may. An
+/// authorizer that began after `let_in_until_ms` has let in somebody of another session, unless it has read a yes from
+/// before the end. Both are in milliseconds since the Unix epoch.
 ///
-/// What is taken back leaves behind until when it may have let somebody in. So it does not matter how often this fails, at
+/// API Gateway may say that a socket was opened when its authorizer had decided, which is so much later.
+///
+/// What is taken back leaves behind until when it may have been read. So it does not matter how often this fails, at
 /// which of its steps and for how long: whoever does it again finds all that may have been opened meanwhile.
 ///
 /// # Errors
@@ -68,19 +70,19 @@ pub async fn end_session<O>(
     outside: &O,
     agent: &AgentDid,
     ended_at_ms: u64,
-    opened_until_ms: u64,
+    let_in_until_ms: u64,
     tally: &Tally,
 ) -> Result<SessionEnd, StoreError>
 where
     O: AccessStore + ConnectionStore + Gateway + Clock,
 {
-    let let_in_until_ms = take_back_all(outside, agent, ended_at_ms).await?;
-    let opened_until_ms = opened_until_ms.max(let_in_until_ms);
+    let let_in_until_ms = take_back_all(outside, agent, ended_at_ms).await?.max(let_in_until_ms);
+    let opened_until_ms = let_in_until_ms.saturating_add(AUTHORIZER_MS_MAX);
     let cut = cut(outside, agent, opened_until_ms, tally).await?;
     Ok(SessionEnd { cut, opened_until_ms })
 }
 
-/// Takes back every yes that stands, and says until when those from before `ended_at_ms` may have let somebody in.
+/// Takes back every yes that stands, and says until when those from before `ended_at_ms` may have been read.
 async fn take_back_all<O: AccessStore + Clock>(
     outside: &O,
     agent: &AgentDid,
@@ -187,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Until when the old session may have let somebody in, by one yes of it, and whether that was taken back.
+    /// Until when somebody of the old session may have read one yes to it, and whether that was taken back.
     fn by(accepted_at_ms: u64, until_ms: u64, is_taken_back: bool) -> (u64, bool) {
         let yes = RememberedYes { access_hash: "a".to_owned(), accepted_at_ms, until_ms, is_taken_back };
         let yeses = Yeses(vec![yes], Mutex::default());

@@ -80,8 +80,8 @@ pub(crate) async fn live(sim: Sim, agent: AgentDid, habits: Habits) {
 
 /// A handshake. The socket is open only when `$connect` has returned.
 async fn open(sim: &Sim, dialler: &mut Dialler) -> Option<ConnectionRef> {
-    let connection = dialler.dial(sim);
-    if !dialler.is_let_in(sim).await {
+    let mut connection = dialler.dial(sim);
+    if !dialler.is_let_in(sim, &mut connection).await {
         sim.with(|world| world.end_socket(&connection.connection_id));
         return None;
     }

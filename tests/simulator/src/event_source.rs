@@ -113,7 +113,7 @@ fn check_alone(world: &mut World, message: &QueuedMessage) {
     else {
         return;
     };
-    let opened_ms = world.sockets.last_dialled_ms(&receipt.sender);
+    let opened_ms = world.sockets.last_connected_ms(&receipt.sender);
     // An invocation may have looked half a minute ago.
     let may_be_opening = world.now_ms().saturating_sub(opened_ms) < CONNECTION_OPENING_MS + 30_000;
     if !world.cursed.contains(&receipt.request_id) && !may_be_opening {

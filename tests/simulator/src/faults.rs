@@ -49,6 +49,8 @@ pub(crate) struct Profile {
     panics: u64,
     slow: u64,
     outages: Vec<Outage>,
+    /// A yes is taken back when its caller has given up.
+    taken_back_late: u64,
     /// A frame is taken and never read.
     pub(crate) push_lost: u64,
     pub(crate) push_forbidden: u64,
@@ -117,6 +119,7 @@ impl Profile {
             panics: rate(200, 60),
             slow: rate(300, 100),
             outages: Vec::new(),
+            taken_back_late: rate(500, 500),
             push_lost: rate(300, 100),
             push_forbidden: rate(150, 200),
             push_too_large: rate(200, 100),
@@ -166,6 +169,7 @@ impl Profile {
             (self.hangs, Fate::HangsBefore),
             (self.hangs, Fate::HangsAfter),
             (self.lands_late, Fate::LandsLate),
+            (if operation == Operation::TakeBackAccess { self.taken_back_late } else { 0 }, Fate::LandsLate),
             (self.dies, Fate::DiesBefore),
             (self.dies, Fate::DiesAfter),
             (self.freezes, Fate::Freezes),

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 
+use backbone::limits::OPERATION_MS_MAX;
 use backbone::metrics::Tally;
 use backbone::stores::{Clock, StoreError};
 use futures_util::FutureExt;
@@ -16,8 +17,6 @@ use crate::ledger::Invariant;
 use crate::operation::Operation;
 use crate::world::World;
 
-/// One operation takes at most this long, in milliseconds, as on AWS.
-pub(crate) const OPERATION_MS: u64 = 8_000;
 /// What is left of an invocation for its answer, in milliseconds.
 const RESERVE_MS: u64 = 1_000;
 
@@ -131,7 +130,7 @@ impl Invocation {
         fate: Fate,
         effect: impl FnOnce(&mut World) -> Effect<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let limit_ms = self.time_left_ms().min(OPERATION_MS);
+        let limit_ms = self.time_left_ms().min(OPERATION_MS_MAX);
         if limit_ms == 0 {
             self.note(operation, "not begun: no time");
             return Err(self.out_of_time());
@@ -139,7 +138,7 @@ impl Invocation {
         let (there_ms, back_ms) = self.sim.with(|world| (world.latency_ms(), world.latency_ms()));
         let in_time = there_ms + back_ms < limit_ms;
         let given_up = |cause| {
-            if limit_ms < OPERATION_MS { self.out_of_time() } else { failed(cause) }
+            if limit_ms < OPERATION_MS_MAX { self.out_of_time() } else { failed(cause) }
         };
         match fate {
             Fate::Works if in_time => {

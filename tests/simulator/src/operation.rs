@@ -1,8 +1,6 @@
 //! The operations that handlers wait for.
 
-use backbone::limits::ACCESS_TAKE_BACK_MS;
-
-use crate::invocation::OPERATION_MS;
+use backbone::limits::{ACCESS_TAKE_BACK_MS, OPERATION_MS_MAX};
 
 /// Who carries an operation out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +167,7 @@ impl Operation {
     /// How long after its caller has given up it may still have its effect, in milliseconds. That a yes is taken back no
     /// later than `ACCESS_TAKE_BACK_MS` after somebody has begun to is what the end of a session relies on.
     pub(crate) const fn late_ms_max(self) -> u64 {
-        if matches!(self, Self::TakeBackAccess) { ACCESS_TAKE_BACK_MS - OPERATION_MS } else { 20_000 }
+        if matches!(self, Self::TakeBackAccess) { ACCESS_TAKE_BACK_MS - OPERATION_MS_MAX } else { 20_000 }
     }
 
     /// Whether code around it may panic in a run: what one record does, not what the whole batch shares.

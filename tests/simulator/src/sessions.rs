@@ -4,9 +4,9 @@ use backbone::auth::{AccessOutage, AccessQuestion, AuthRefusal, StaleBehavior, c
 use backbone::connection::ConnectionRef;
 use backbone::did::AgentDid;
 use backbone::id::Id;
-use backbone::limits::{ACCESS_OUTAGE_MS, SESSION_END_SPREAD_MS};
+use backbone::limits::{ACCESS_OUTAGE_MS, AUTHORIZER_MS_MAX};
 use backbone::metrics::Tally;
-use backbone::stores::{AccessStore, RememberedYes, StoreError, TrustStore};
+use backbone::stores::{AccessStore, Clock, RememberedYes, StoreError, TrustStore};
 use backbone::trust::TrustQuestion;
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ use crate::operation::Operation;
 use crate::planted::Planted;
 use crate::sockets::SocketState;
 use crate::world::{BEGIN_MS, World};
+
+/// Of a thousand authorizers so many take about as long as they may.
+const SLOW_AUTHORIZERS: u64 = 300;
 
 /// The access token of an agent's session of this number, which is its own hash here.
 pub(crate) fn token(session: u64) -> String {
@@ -47,7 +50,7 @@ impl Dialler {
     }
 
     /// What the authorizer says, as far as that depends on the session. Who is refused for it begins another.
-    pub(crate) async fn is_let_in(&mut self, sim: &Sim) -> bool {
+    pub(crate) async fn is_let_in(&mut self, sim: &Sim, connection: &mut ConnectionRef) -> bool {
         let (is_asked, bug) = sim.with(|world| (world.profile.session_ends, world.bug));
         if !is_asked {
             return true;
@@ -55,16 +58,30 @@ impl Dialler {
         let invocation = Invocation::begin(sim, Function::Authorizer);
         let outside = Planted { inner: &invocation, bug };
         let tally = Tally::default();
-        let Some(answer) = invocation.run(&tally, self.authorize(&outside, &tally)).await else {
-            return false;
+        let authorizing = async {
+            let answer = self.authorize(&outside, &tally).await;
+            // The nonce and the rate, which are in the agent's own partition, take their time too.
+            let left_ms = invocation.time_left_ms();
+            let rest_ms = sim.with(|world| {
+                if world.chance(SLOW_AUTHORIZERS) { world.rng.between(left_ms / 2, left_ms) } else { 0 }
+            });
+            sim.sleep(rest_ms).await;
+            answer
         };
+        let Some(answer) = invocation.run(&tally, authorizing).await else { return false };
         if let Err(refusal) = &answer {
             sim.with(|world| world.note(|| format!("{} is not let in: {refusal}", self.agent)));
             if matches!(refusal, AuthRefusal::AccessInvalid) {
                 self.session = sim.with(|world| world.registry.session(&self.agent));
             }
         }
-        let pause_ms = sim.with(|world| world.rng.between(1, 200));
+        let pause_ms = sim.with(|world| {
+            if world.rng.chance(500) {
+                let now_ms = world.now_ms();
+                world.sockets.begin_later(connection, now_ms);
+            }
+            world.rng.between(1, 200)
+        });
         sim.sleep(pause_ms).await;
         answer.is_ok()
     }
@@ -158,7 +175,7 @@ fn ended_session(event: &str) -> Option<u64> {
 }
 
 impl World {
-    /// A yes may have let somebody in until then.
+    /// An authorizer that has begun by then may have let somebody of an ended session in.
     pub(crate) fn let_in_until(&mut self, agent: &AgentDid, until_ms: u64) {
         let latest_ms = self.ledger.let_in_until_ms.entry(agent.clone()).or_default();
         *latest_ms = until_ms.max(*latest_ms);
@@ -166,14 +183,16 @@ impl World {
 
     /// An event that ends a session of an agent was received, for the first time at `first_seen_ms`.
     pub(crate) fn note_session_end(&mut self, agent: &AgentDid, first_seen_ms: u64) {
-        self.let_in_until(agent, first_seen_ms + SESSION_END_SPREAD_MS);
+        self.let_in_until(agent, first_seen_ms);
     }
 
     /// Whether a socket may have been opened on a session that has ended, as far as that could be known.
     pub(crate) fn may_be_of_ended_session(&self, agent: &AgentDid, connection_id: &str) -> bool {
         let until_ms = self.ledger.let_in_until_ms.get(agent);
         let origin = self.sockets.origin(connection_id);
-        origin.zip(until_ms).is_some_and(|((_, dialled_ms), until_ms)| dialled_ms <= *until_ms)
+        origin
+            .zip(until_ms)
+            .is_some_and(|((_, connected_ms), until_ms)| connected_ms <= until_ms + AUTHORIZER_MS_MAX)
     }
 
     /// The event that ended a session has left its queue: the agent's newest socket is of a later one.

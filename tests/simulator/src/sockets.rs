@@ -23,7 +23,8 @@ struct Socket {
     /// The session on whose token it was dialled.
     session: u64,
     state: SocketState,
-    dialled_ms: u64,
+    /// What API Gateway says of when it was opened.
+    connected_ms: u64,
 }
 
 /// Every socket there ever was, by its id.
@@ -35,9 +36,17 @@ impl Sockets {
     pub(crate) fn begin(&mut self, agent: &AgentDid, session: u64, now_ms: u64) -> ConnectionRef {
         let connection_id = format!("c{}", self.0.len() + 1);
         let socket =
-            Socket { agent: agent.clone(), session, state: SocketState::Opening, dialled_ms: now_ms };
+            Socket { agent: agent.clone(), session, state: SocketState::Opening, connected_ms: now_ms };
         self.0.insert(connection_id.clone(), socket);
         ConnectionRef { agent: agent.clone(), connection_id, connected_at_ms: now_ms }
+    }
+
+    /// Has API Gateway say that a handshake began only now, when its authorizer has decided.
+    pub(crate) fn begin_later(&mut self, connection: &mut ConnectionRef, now_ms: u64) {
+        connection.connected_at_ms = now_ms;
+        if let Some(socket) = self.0.get_mut(&connection.connection_id) {
+            socket.connected_ms = now_ms;
+        }
     }
 
     /// Changes a socket's state; a closed one stays closed.
@@ -58,15 +67,15 @@ impl Sockets {
         self.0.get(connection_id).map(|socket| &socket.agent)
     }
 
-    /// The session on whose token a socket was dialled, and when.
+    /// The session on whose token a socket was dialled, and when it was opened.
     pub(crate) fn origin(&self, connection_id: &str) -> Option<(u64, u64)> {
-        self.0.get(connection_id).map(|socket| (socket.session, socket.dialled_ms))
+        self.0.get(connection_id).map(|socket| (socket.session, socket.connected_ms))
     }
 
-    /// When an agent's connector has last dialled, in milliseconds since the Unix epoch; 0 if never.
-    pub(crate) fn last_dialled_ms(&self, agent: &AgentDid) -> u64 {
+    /// When an agent's newest socket was opened, in milliseconds since the Unix epoch; 0 if there was none.
+    pub(crate) fn last_connected_ms(&self, agent: &AgentDid) -> u64 {
         let theirs = self.0.values().filter(|socket| socket.agent == *agent);
-        theirs.map(|socket| socket.dialled_ms).max().unwrap_or_default()
+        theirs.map(|socket| socket.connected_ms).max().unwrap_or_default()
     }
 
     /// How often an agent's connectors have dialled.

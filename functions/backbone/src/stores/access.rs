@@ -12,7 +12,7 @@ pub struct RememberedYes {
     pub access_hash: String,
     /// When the registry said it, in milliseconds since the Unix epoch; 0 if that cannot be read.
     pub accepted_at_ms: u64,
-    /// Until when a request may be let in on it, in milliseconds since the Unix epoch.
+    /// Until when a request that is let in on it may have read it, in milliseconds since the Unix epoch.
     pub until_ms: u64,
     /// Somebody has taken it back. A request may have read it before that.
     pub is_taken_back: bool,
@@ -27,8 +27,8 @@ pub trait AccessStore {
         access_hash: &str,
         accepted_at_ms: u64,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// Takes back a yes that the registry said at `accepted_at_ms`: nobody is let in on it from now on. That requests may
-    /// have been, until `until_ms` (both in milliseconds since the Unix epoch), stays to be seen.
+    /// Takes back a yes that the registry said at `accepted_at_ms`: nobody reads it from now on. That requests may have,
+    /// until `until_ms` (both in milliseconds since the Unix epoch), stays to be seen.
     fn take_back_access(
         &self,
         agent: &AgentDid,
