@@ -17,15 +17,15 @@ use crate::did::AgentDid;
 use crate::error_chain::ErrorChain;
 use crate::home::ProxyOrigin;
 use crate::limits::{
-    CONNECTION_OPENING_MS, CONNECTION_OPENING_RETRY_S, EVENTS_AT_ONCE, HANDSHAKE_MS_MAX,
-    RECEIVES_BEFORE_MAILBOX,
+    CONNECTION_OPENING_MS, CONNECTION_OPENING_RETRY_S, EVENT_TIME_EARLY_MS_MAX, EVENTS_AT_ONCE,
+    HANDSHAKE_MS_MAX, RECEIVES_BEFORE_MAILBOX,
 };
 use crate::metrics::{Measure, Metric, Tally};
 use crate::queue_message::{DeliveryTurn, QueueMessage};
 use crate::reconcile::{ReconcileOutside, RegistryWatch};
 use crate::registry_event::RegistryEvent;
 use crate::revocation::{Cut, end_session, revoke};
-use crate::stores::{AccessStore, DeadLetters, DeliveryStore, StoreError};
+use crate::stores::{AccessStore, DeadLetters, DeliveryStore, EventQueue, EventSent, StoreError};
 use crate::system_delivery::{PairAccepted, SystemDelivery};
 use crate::trust::PairSide;
 
@@ -33,9 +33,9 @@ use crate::trust::PairSide;
 const AGENT_REVOKED: &str = "agent_revoked";
 
 /// All that handling events needs from outside.
-pub trait EventsOutside: ReconcileOutside + AccessStore + DeliveryStore + DeadLetters {}
+pub trait EventsOutside: ReconcileOutside + AccessStore + DeliveryStore + EventQueue + DeadLetters {}
 
-impl<O: ReconcileOutside + AccessStore + DeliveryStore + DeadLetters> EventsOutside for O {}
+impl<O: ReconcileOutside + AccessStore + DeliveryStore + EventQueue + DeadLetters> EventsOutside for O {}
 
 /// The numbers that an operator may change.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,7 @@ impl<O: EventsOutside> Desk<'_, O> {
         };
         let outcome = match parsed {
             RegistryEvent::AgentRevoked(agent) => self.revoke(event, &agent).await,
-            RegistryEvent::SessionEnded(agent) => self.end_session(event, &agent).await,
+            RegistryEvent::SessionEnded { agent, at_ms } => self.end_session(event, &agent, at_ms).await,
             RegistryEvent::Issued => {
                 self.watch.refresh_if_due(self.outside, self.tally).await;
                 Ok(Outcome::Done)
@@ -120,19 +120,33 @@ impl<O: EventsOutside> Desk<'_, O> {
 
     /// A handshake may have passed the authorizer before the session was forgotten, and write its row, and a yes, only
     /// now; so this is done again when no such handshake can be left. A socket of a later session stays.
-    async fn end_session(&self, event: &QueuedMessage, agent: &AgentDid) -> Result<Outcome, StoreError> {
-        let ended_at_ms = if event.sent_ms > 0 { event.sent_ms } else { self.outside.now_ms() };
-        let end = end_session(self.outside, agent, ended_at_ms, event.first_seen_ms, self.tally).await?;
+    async fn end_session(
+        &self,
+        event: &QueuedMessage,
+        agent: &AgentDid,
+        at_ms: Option<u64>,
+    ) -> Result<Outcome, StoreError> {
+        let (ended_at_ms, let_in_until_ms) = span_of_end(event, at_ms, self.outside.now_ms());
+        let end = end_session(self.outside, agent, ended_at_ms, let_in_until_ms, self.tally).await?;
         let outcome = self.after_cut(event, &end.cut, ended_at_ms);
         let over_ms = end.opened_until_ms.saturating_add(HANDSHAKE_MS_MAX);
         let left_ms = over_ms.saturating_sub(self.outside.now_ms());
-        if matches!(outcome, Outcome::Done) && left_ms > 0 {
-            return Ok(Outcome::Retry(seconds(left_ms)));
-        }
-        if matches!(outcome, Outcome::Done) {
+        let is_done = matches!(outcome, Outcome::Done);
+        if is_done && left_ms == 0 {
             self.tally.count(Metric::SessionEnded);
+            return Ok(outcome);
         }
-        Ok(outcome)
+        if event.receive_count >= RECEIVES_BEFORE_MAILBOX {
+            return self.begin_anew(event).await;
+        }
+        Ok(if is_done { Outcome::Retry(seconds(left_ms)) } else { outcome })
+    }
+
+    /// An event that has something left to do, but few receives, which are for invocations that die: it is sent again.
+    async fn begin_anew(&self, event: &QueuedMessage) -> Result<Outcome, StoreError> {
+        let body = std::slice::from_ref(&event.body);
+        let sent = self.outside.send_events(body, event.correlation_id()).await?;
+        Ok(if sent == [EventSent::Durable] { Outcome::Done } else { Outcome::Retry(wait_s(event)) })
     }
 
     /// A socket that is only opening is cut again in a moment; when the queue would give the event up before that,
@@ -176,7 +190,47 @@ impl<O: EventsOutside> Desk<'_, O> {
     }
 }
 
+/// When a session had ended, and until when its agent may have been let in without a yes that was kept, in milliseconds since
+/// the Unix epoch. `at_ms` is when it ended, if the registry says so: an event that comes days late, or again, is not about
+/// what has begun since. A clock of the registry's that is ahead makes neither later.
+fn span_of_end(event: &QueuedMessage, at_ms: Option<u64>, now_ms: u64) -> (u64, u64) {
+    let sent_ms = if event.sent_ms > 0 { event.sent_ms } else { now_ms };
+    let over_by_ms = at_ms.map_or(u64::MAX, |at_ms| at_ms.saturating_add(EVENT_TIME_EARLY_MS_MAX));
+    (sent_ms.min(over_by_ms), event.first_seen_ms.min(over_by_ms))
+}
+
 /// Whole seconds, at least one.
 fn seconds(ms: u64) -> u32 {
     u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::SourceQueue;
+
+    #[test]
+    fn a_redriven_event_is_about_the_session_that_it_was_about_at_first() {
+        let event = |sent_ms, first_seen_ms| QueuedMessage {
+            queue: SourceQueue::Events,
+            message_id: String::new(),
+            receipt_handle: String::new(),
+            body: String::new(),
+            version: None,
+            origin_proxy: None,
+            correlation_id: None,
+            receive_count: 1,
+            sent_ms,
+            first_seen_ms,
+        };
+        let (at_ms, day_ms, now_ms) = (1_000_000, 86_400_000, 1_000_200);
+        let span = |sent_ms, at_ms| span_of_end(&event(sent_ms, sent_ms + 50), at_ms, now_ms);
+        assert_eq!(span(at_ms + 100, Some(at_ms)), (at_ms + 100, at_ms + 150), "it comes at once");
+        let over_by_ms = at_ms + EVENT_TIME_EARLY_MS_MAX;
+        assert_eq!(span(at_ms + day_ms, Some(at_ms)), (over_by_ms, over_by_ms), "it is redriven");
+        for no_news in [None, Some(at_ms + day_ms), Some(u64::MAX)] {
+            assert_eq!(span(at_ms, no_news), (at_ms, at_ms + 50), "{no_news:?}");
+        }
+        assert_eq!(span_of_end(&event(0, 7), None, now_ms), (now_ms, 7), "SQS does not say");
+    }
 }

@@ -167,6 +167,9 @@ pub const CONNECTION_MS_MAX: u64 = 14_000;
 pub const HANDSHAKE_MS_MAX: u64 = AUTHORIZER_MS_MAX + CONNECTION_MS_MAX + CLOCKS_APART_MS;
 /// Somebody may read a yes for so long after somebody else has begun to take it back.
 pub const ACCESS_TAKE_BACK_MS: u64 = OPERATION_MS_MAX + CLOCKS_APART_MS;
+/// A session may live for so long after the time of the event that tells of its end: the registry sends it in a transaction
+/// that ends later, and its clock may be behind.
+pub const EVENT_TIME_EARLY_MS_MAX: u64 = 60_000;
 /// That a yes was taken back is remembered for so long: API Gateway has ended by then what was opened on it.
 pub const ACCESS_TAKEN_BACK_KEPT_S: u64 = 2 * 60 * 60;
 /// How far the clocks of AWS and of functions may be apart.

@@ -1,6 +1,7 @@
 //! Events of the registry, and of pairing, as they are published (contract 6).
 //!
-//! Most come in an envelope of which only `type` and `data` mean anything here; `pair.accepted` comes bare. What cannot
+//! Most come in an envelope of which only `type` and `data` mean anything here, and when a session has ended its
+//! `timestampUtc`; `pair.accepted` comes bare. What cannot
 //! be understood is told apart from what need not be acted on: the first is kept, with its reason, the second is done.
 
 use serde_json::{Map, Value};
@@ -18,7 +19,12 @@ pub enum RegistryEvent {
     /// An agent is revoked for good.
     AgentRevoked(AgentDid),
     /// An agent's session has ended. It may begin another.
-    SessionEnded(AgentDid),
+    SessionEnded {
+        /// Whose.
+        agent: AgentDid,
+        /// When, by the registry's clock, in milliseconds since the Unix epoch, if the envelope has a usable time.
+        at_ms: Option<u64>,
+    },
     /// An agent has a token that it did not have before, perhaps signed with a key that nobody has seen yet.
     Issued,
     /// Something that changes nothing here: a token was refreshed, or was not.
@@ -95,7 +101,7 @@ impl RegistryEvent {
     /// An [`EventDefect`].
     pub fn read(event: &Value, authority: &str) -> Result<Self, EventDefect> {
         match event.get("type").and_then(Value::as_str) {
-            Some("agent.auth.revoked") => read_revoked(data(event)?, authority),
+            Some("agent.auth.revoked") => read_revoked(event, authority),
             Some("agent.auth.issued") => Ok(Self::Issued),
             Some("agent.auth.refreshed" | "agent.auth.refresh_rejected") => Ok(Self::Unremarkable),
             Some("pair.accepted") => read_pair(event).map(Box::new).map(Self::PairAccepted),
@@ -109,10 +115,11 @@ fn data(event: &Value) -> Result<&Map<String, Value>, EventDefect> {
     event.get("data").and_then(Value::as_object).ok_or(EventDefect::InvalidField("data"))
 }
 
-fn read_revoked(data: &Map<String, Value>, authority: &str) -> Result<RegistryEvent, EventDefect> {
-    let event: fn(AgentDid) -> RegistryEvent = match data.get("reason").and_then(Value::as_str) {
-        Some("agent_revoked") => RegistryEvent::AgentRevoked,
-        Some("owner_auth_revoke" | "refresh_token_expired") => RegistryEvent::SessionEnded,
+fn read_revoked(event: &Value, authority: &str) -> Result<RegistryEvent, EventDefect> {
+    let data = data(event)?;
+    let is_for_good = match data.get("reason").and_then(Value::as_str) {
+        Some("agent_revoked") => true,
+        Some("owner_auth_revoke" | "refresh_token_expired") => false,
         Some(_) => return Err(EventDefect::UnknownReason),
         None => return Err(EventDefect::InvalidField("data.reason")),
     };
@@ -124,7 +131,12 @@ fn read_revoked(data: &Map<String, Value>, authority: &str) -> Result<RegistryEv
         let id = id.ok_or(EventDefect::InvalidField("data.agentId"))?;
         AgentDid::parse(&format!("did:cdi:{authority}:agent:{id}"))
     };
-    agent.map(event).ok_or(EventDefect::InvalidField("data.metadata.agentDid"))
+    let agent = agent.ok_or(EventDefect::InvalidField("data.metadata.agentDid"))?;
+    if is_for_good {
+        return Ok(RegistryEvent::AgentRevoked(agent));
+    }
+    let at_ms = event.get("timestampUtc").and_then(Value::as_str).and_then(from_iso);
+    Ok(RegistryEvent::SessionEnded { agent, at_ms })
 }
 
 fn read_pair(event: &Value) -> Result<PairAccepted, EventDefect> {

@@ -7,7 +7,7 @@ use backbone::events::{EventSettings, EventsOutside, handle_events};
 use backbone::internal_service::InternalService;
 use backbone::metrics::Tally;
 use backbone::reconcile::{ReconcileError, RegistryWatch};
-use backbone::stores::{EventQueue, SourceQueue};
+use backbone::stores::SourceQueue;
 use backbone_aws::auth_policy::issuer;
 use backbone_aws::http_api::{Answer, HttpEvent, HttpResponse, request_span};
 use backbone_aws::settings::{
@@ -20,11 +20,6 @@ use tracing::Instrument;
 use crate::trigger::Trigger;
 
 const EVENTS_PATH: &str = "/v1/events";
-
-/// All that this function needs from outside.
-pub trait Outside: EventsOutside + EventQueue {}
-
-impl<O: EventsOutside + EventQueue> Outside for O {}
 
 /// What one instance keeps between invocations.
 #[derive(Debug)]
@@ -54,7 +49,7 @@ impl RegistryEventsFunction {
     /// # Errors
     ///
     /// A [`ReconcileError`], so that Lambda tries again in a minute. Events and requests are answered in any case.
-    pub async fn handle<O: Outside>(
+    pub async fn handle<O: EventsOutside>(
         &self,
         outside: &O,
         trigger: Trigger,
@@ -72,14 +67,14 @@ impl RegistryEventsFunction {
         }
     }
 
-    async fn events<O: Outside>(&self, outside: &O, event: SqsEvent, tally: &Tally) -> BatchResponse {
+    async fn events<O: EventsOutside>(&self, outside: &O, event: SqsEvent, tally: &Tally) -> BatchResponse {
         let records = event.records.into_iter();
         let batch: Vec<_> = records.map(|message| message.of(SourceQueue::Events)).collect();
         let verdicts = handle_events(outside, &self.watch, self.settings, &batch, tally).await;
         respond(&batch, &verdicts)
     }
 
-    async fn request<O: Outside>(
+    async fn request<O: EventsOutside>(
         &self,
         outside: &O,
         event: &HttpEvent,
@@ -103,7 +98,7 @@ impl RegistryEventsFunction {
         answered.instrument(request_span(request_id)).await
     }
 
-    async fn take<O: Outside>(
+    async fn take<O: EventsOutside>(
         &self,
         outside: &O,
         event: &HttpEvent,

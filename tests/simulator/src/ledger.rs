@@ -126,9 +126,14 @@ pub(crate) struct Ledger {
     pub(crate) acknowledged: BTreeSet<DeliveryKey>,
     /// How often API Gateway has taken the frame of a delivery.
     pub(crate) offered: BTreeMap<DeliveryKey, u64>,
-    /// Until when sockets may have been opened on a session of an agent that has ended, by all that its ends have seen so
-    /// far, in milliseconds since the Unix epoch.
+    /// When the latest session of an agent had ended of whose end an event was received, in milliseconds since the Unix
+    /// epoch.
+    pub(crate) session_ends: BTreeMap<AgentDid, u64>,
+    /// Until when authorizers may have begun that let somebody in on a session of an agent that has ended, by all that its
+    /// ends have seen so far, in milliseconds since the Unix epoch.
     pub(crate) let_in_until_ms: BTreeMap<AgentDid, u64>,
+    /// Events that were sent again in the place of one that has few receives left.
+    pub(crate) begun_anew: BTreeSet<String>,
     /// What ended so, by frame and time: a state leaves its mailbox and the queue, and is counted once.
     pub(crate) ends: BTreeSet<(CountedEnd, Id, u64)>,
     /// What was let pass, by frame and time.

@@ -21,6 +21,7 @@ use backbone::system_delivery::{DeliveryKey, StoredDelivery, SystemDelivery};
 use backbone::trust::Pair;
 
 pub use self::bug::Bug;
+pub(crate) use self::registry_events::event_as_told;
 use crate::invocation::{Function, Invocation};
 
 /// A message as the handler is told of it, which is not always as it is.

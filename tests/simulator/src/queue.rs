@@ -216,6 +216,11 @@ impl Content {
         }
     }
 
+    /// Whether this is the event with that body.
+    pub(crate) fn is_event(&self, body: &str) -> bool {
+        matches!(self, Self::Event(event) if event == body)
+    }
+
     /// The receipt that this carries, if it carries one.
     pub(crate) fn receipt(&self) -> Option<&Receipt> {
         match self {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use backbone::did::AgentDid;
 use backbone::id::Id;
+use backbone::timestamp::to_iso;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -63,14 +64,15 @@ impl RegistryModel {
         self.ended.get(agent).copied().unwrap_or_default()
     }
 
-    /// Ends an agent's session, in the place of which another lives, and returns the event that tells of it.
-    pub(crate) fn end_session(&mut self, agent: &AgentDid) -> String {
+    /// Ends an agent's session, in the place of which another lives, and returns the event that tells of it and says that
+    /// this was at `said_ms`.
+    pub(crate) fn end_session(&mut self, agent: &AgentDid, said_ms: u64) -> String {
         let ended = self.session(agent);
         self.ended.insert(agent.clone(), ended + 1);
         // The number is for the checks: a registry would not say it.
         let metadata = json!({ "agentDid": agent, "session": ended });
         let data = json!({ "agentId": "x", "reason": "owner_auth_revoke", "metadata": metadata });
-        json!({ "type": "agent.auth.revoked", "data": data }).to_string()
+        json!({ "type": "agent.auth.revoked", "timestampUtc": to_iso(said_ms), "data": data }).to_string()
     }
 
     fn sign(&self, claims: &Value) -> String {

@@ -13,7 +13,7 @@ use crate::event_source::{receive, wait_for_a_message};
 use crate::executor::Sim;
 use crate::invocation::{Function, Invocation};
 use crate::ledger::Invariant;
-use crate::planted::{Bug, Planted};
+use crate::planted::{self, Bug, Planted};
 use crate::queue::Content;
 use crate::registry::{ORIGIN, RegistryModel};
 use crate::sockets::SocketState;
@@ -49,7 +49,8 @@ async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedMessage]) {
     let invocation = Invocation::begin(sim, Function::RegistryEvents);
     let outside = Planted { inner: &invocation, bug };
     let tally = Tally::default();
-    let handled = handle_events(&outside, watch, SETTINGS, batch, &tally);
+    let told: Vec<_> = batch.iter().map(|event| planted::event_as_told(bug, event)).collect();
+    let handled = handle_events(&outside, watch, SETTINGS, &told, &tally);
     let Some(mut verdicts) = invocation.run(&tally, handled).await else { return };
     if bug == Some(Bug::EventIsSeenOnce) {
         verdicts.fill(Verdict::Done);
@@ -66,8 +67,9 @@ async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedMessage]) {
 
 fn note_session_ends(world: &mut World, batch: &[QueuedMessage]) {
     for event in batch {
-        if let Ok(RegistryEvent::SessionEnded(agent)) = RegistryEvent::parse(&event.body, "registry.test") {
-            world.note_session_end(&agent, event.first_seen_ms);
+        let parsed = RegistryEvent::parse(&event.body, "registry.test");
+        if let Ok(RegistryEvent::SessionEnded { agent, at_ms }) = parsed {
+            world.note_session_end(&agent, event, at_ms);
         }
     }
 }
@@ -80,19 +82,27 @@ fn delete(world: &mut World, event: &QueuedMessage) {
         Ok(RegistryEvent::AgentRevoked(agent)) => {
             world.schedule.happen_in(HANDSHAKES_OVER_MS, move |world| check_cut(world, &agent));
         }
-        Ok(RegistryEvent::SessionEnded(agent)) => {
+        // The one that was sent instead is to be looked at.
+        Ok(RegistryEvent::SessionEnded { .. })
+            if world.ledger.begun_anew.contains(&body) && is_kept(world, &body) => {}
+        Ok(RegistryEvent::SessionEnded { agent, .. }) => {
             world.schedule.happen_in(HANDSHAKES_OVER_MS, move |world| {
                 world.check_session_ended(&agent, &body);
             });
         }
         Ok(_) => {}
         Err(_) => {
-            let is_it = |content: &Content| matches!(content, Content::Event(other) if *other == body);
-            if !world.events.dead.iter().any(|dead| is_it(&dead.content)) {
+            if !world.events.dead.iter().any(|dead| dead.content.is_event(&body)) {
                 world.violated(Invariant::NothingIsLost, format!("{} was dropped", deleted.id));
             }
         }
     }
+}
+
+/// Whether an event is on its queue or among the dead letters.
+fn is_kept(world: &World, body: &str) -> bool {
+    let mut kept = world.events.contents().chain(world.events.dead.iter().map(|dead| &dead.content));
+    kept.any(|content| content.is_event(body))
 }
 
 fn check_cut(world: &mut World, agent: &AgentDid) {

@@ -6,7 +6,8 @@ use std::ops::Bound;
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::stores::{
-    AccessAnswer, ConnectionPages, CrlSnapshot, LiveAgents, Registry, Revoking, StoreError, TrustChanges,
+    AccessAnswer, ConnectionPages, CrlSnapshot, EventQueue, EventSent, LiveAgents, Registry, Revoking,
+    StoreError, TrustChanges,
 };
 use backbone::trust::PairSide;
 
@@ -16,6 +17,26 @@ use crate::sessions;
 
 /// Agents on one page of the connections: few, so that there are several pages.
 const PAGE: usize = 2;
+
+impl EventQueue for Invocation {
+    async fn send_events(
+        &self,
+        bodies: &[String],
+        _correlation_id: &str,
+    ) -> Result<Vec<EventSent>, StoreError> {
+        let (bodies, who) = (bodies.to_vec(), self.name());
+        self.call(Operation::Send, move |world| {
+            let sent = vec![EventSent::Durable; bodies.len()];
+            for body in bodies {
+                world.note(|| format!("{who}: an event begins anew"));
+                world.ledger.begun_anew.insert(body.clone());
+                world.put_event(body);
+            }
+            Ok(sent)
+        })
+        .await
+    }
+}
 
 impl TrustChanges for Invocation {
     async fn revoke_agent(&self, agent: &AgentDid, _reason: Option<&str>) -> Result<Revoking, StoreError> {

@@ -2,9 +2,10 @@
 
 use backbone::auth::{AccessOutage, AccessQuestion, AuthRefusal, StaleBehavior, check_access};
 use backbone::connection::ConnectionRef;
+use backbone::delivery::QueuedMessage;
 use backbone::did::AgentDid;
 use backbone::id::Id;
-use backbone::limits::{ACCESS_OUTAGE_MS, AUTHORIZER_MS_MAX};
+use backbone::limits::{ACCESS_OUTAGE_MS, AUTHORIZER_MS_MAX, CLOCKS_APART_MS, EVENT_TIME_EARLY_MS_MAX};
 use backbone::metrics::Tally;
 use backbone::stores::{AccessStore, Clock, RememberedYes, StoreError, TrustStore};
 use backbone::trust::TrustQuestion;
@@ -130,7 +131,7 @@ impl AccessStore for Invocation {
         let access_hash = access_hash.to_owned();
         self.call(Operation::TakeBackAccess, move |world| {
             world.note(|| format!("{who}: the yes to {access_hash} is taken back"));
-            world.let_in_until(&agent, until_ms);
+            world.let_in_by(&agent, accepted_at_ms, until_ms);
             let yes = RememberedYes { access_hash, accepted_at_ms, until_ms, is_taken_back: true };
             world.tables.access.entry(agent).or_default().insert(yes.access_hash.clone(), yes);
             Ok(())
@@ -143,8 +144,8 @@ impl AccessStore for Invocation {
         self.call(Operation::RememberedAccess, move |world| {
             let yeses: Vec<_> =
                 world.tables.access.get(&agent).into_iter().flat_map(|of| of.values().cloned()).collect();
-            for over in yeses.iter().filter(|yes| yes.until_ms <= now_ms) {
-                world.let_in_until(&agent, over.until_ms);
+            for over in yeses.iter().filter(|yes| yes.is_taken_back || yes.until_ms <= now_ms) {
+                world.let_in_by(&agent, over.accepted_at_ms, over.until_ms);
             }
             Ok(yeses)
         })
@@ -162,7 +163,13 @@ pub(crate) async fn end(sim: Sim, agent: AgentDid, after_ms: u64, in_handshake: 
     }
     let (event, delay_ms) = sim.with(|world| {
         world.note(|| format!("{agent} loses its session"));
-        (world.registry.end_session(&agent), world.rng.between(0, 1_000))
+        // The registry's clock may be behind, and far ahead.
+        let said_ms = match world.rng.below(10) {
+            0 => world.now_ms() - world.rng.between(0, EVENT_TIME_EARLY_MS_MAX / 2),
+            1 => world.now_ms() + world.rng.between(0, 3_600_000),
+            _ => world.now_ms(),
+        };
+        (world.registry.end_session(&agent, said_ms), world.rng.between(0, 1_000))
     });
     sim.sleep(delay_ms).await;
     sim.with(|world| world.put_event(event));
@@ -175,15 +182,25 @@ fn ended_session(event: &str) -> Option<u64> {
 }
 
 impl World {
-    /// An authorizer that has begun by then may have let somebody of an ended session in.
-    pub(crate) fn let_in_until(&mut self, agent: &AgentDid, until_ms: u64) {
+    /// An authorizer that has begun by then may have read a yes; one to a session that has ended, if it is from before that.
+    pub(crate) fn let_in_by(&mut self, agent: &AgentDid, accepted_at_ms: u64, until_ms: u64) {
+        let ended_ms = self.ledger.session_ends.get(agent);
+        if ended_ms.is_some_and(|ended_ms| accepted_at_ms < ended_ms + CLOCKS_APART_MS) {
+            self.let_in_until(agent, until_ms);
+        }
+    }
+
+    fn let_in_until(&mut self, agent: &AgentDid, until_ms: u64) {
         let latest_ms = self.ledger.let_in_until_ms.entry(agent.clone()).or_default();
         *latest_ms = until_ms.max(*latest_ms);
     }
 
-    /// An event that ends a session of an agent was received, for the first time at `first_seen_ms`.
-    pub(crate) fn note_session_end(&mut self, agent: &AgentDid, first_seen_ms: u64) {
-        self.let_in_until(agent, first_seen_ms);
+    /// An event that ends a session of an agent was received. It says that the session has ended at `said_ms`.
+    pub(crate) fn note_session_end(&mut self, agent: &AgentDid, event: &QueuedMessage, said_ms: Option<u64>) {
+        let over_by_ms = said_ms.map_or(u64::MAX, |said_ms| said_ms + EVENT_TIME_EARLY_MS_MAX);
+        let latest_ms = self.ledger.session_ends.entry(agent.clone()).or_default();
+        *latest_ms = event.sent_ms.min(over_by_ms).max(*latest_ms);
+        self.let_in_until(agent, event.first_seen_ms.min(over_by_ms));
     }
 
     /// Whether a socket may have been opened on a session that has ended, as far as that could be known.

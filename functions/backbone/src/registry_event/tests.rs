@@ -43,12 +43,29 @@ fn an_agent_is_named_by_its_did_or_by_its_ulid() {
     let responder = AgentDid::parse(RESPONDER).unwrap();
     let event = RegistryEvent::AgentRevoked(responder.clone());
     assert_eq!(parse(&revoked("agent_revoked", &json!({ "agentDid": format!(" {RESPONDER} ") }))), Ok(event));
-    let ended = RegistryEvent::SessionEnded(responder);
+    let ended = RegistryEvent::SessionEnded { agent: responder, at_ms: Some(1_775_000_000_000) };
     for reason in ["owner_auth_revoke", "refresh_token_expired"] {
         assert_eq!(parse(&revoked(reason, &json!(null))), Ok(ended.clone()), "{reason}");
     }
     let other = revoked("agent_revoked", &json!({ "agentDid": INITIATOR }));
     assert_eq!(parse(&other), Ok(RegistryEvent::AgentRevoked(AgentDid::parse(INITIATOR).unwrap())));
+}
+
+#[test]
+fn a_session_has_ended_when_the_envelope_says_so_if_it_can_be_read() {
+    let at_ms = |time: Value| {
+        let mut event = revoked("owner_auth_revoke", &json!(null));
+        event["timestampUtc"] = time;
+        let Ok(RegistryEvent::SessionEnded { at_ms, .. }) = parse(&event) else { panic!("no end") };
+        at_ms
+    };
+    assert_eq!(at_ms(json!("2026-04-01T01:33:20.5+02:00")), Some(1_775_000_000_500));
+    for unusable in [json!(null), json!(1_775_000_000), json!("2026-03-31"), json!(" 2026-03-31T23:33:20Z")] {
+        assert_eq!(at_ms(unusable.clone()), None, "{unusable}");
+    }
+    let mut bare = revoked("owner_auth_revoke", &json!(null));
+    bare.as_object_mut().unwrap().remove("timestampUtc");
+    assert!(matches!(parse(&bare), Ok(RegistryEvent::SessionEnded { at_ms: None, .. })));
 }
 
 #[test]

@@ -87,11 +87,13 @@ pub enum Bug {
     YesLeavesNothing,
     /// An event that is to be looked at again is deleted.
     EventIsSeenOnce,
+    /// When a session has ended is not looked at, but when its event was sent.
+    EventTimeIsIgnored,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -134,5 +136,6 @@ impl Bug {
         Self::ListIsIgnored,
         Self::YesLeavesNothing,
         Self::EventIsSeenOnce,
+        Self::EventTimeIsIgnored,
     ];
 }

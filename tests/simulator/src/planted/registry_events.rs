@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashSet};
 
 use backbone::connection::ConnectionRow;
+use backbone::delivery::QueuedMessage;
 use backbone::did::AgentDid;
 use backbone::id::Id;
 use backbone::stores::{
-    AccessAnswer, AccessStore, ConnectionPages, ConnectionStore, CrlSnapshot, LiveAgents, Registry,
-    RememberedYes, Revoking, StoreError, TrustChanges, TrustStore,
+    AccessAnswer, AccessStore, ConnectionPages, ConnectionStore, CrlSnapshot, EventQueue, EventSent,
+    LiveAgents, Registry, RememberedYes, Revoking, StoreError, TrustChanges, TrustStore,
 };
 use backbone::trust::{PairSide, RegistryRows, TrustAnswer, TrustQuestion};
 
@@ -18,6 +19,25 @@ use crate::world::World;
 
 /// How long a handler with [`Bug::ConnectionIsReadFirst`] takes from one thing to the other, in milliseconds.
 const SLOW_MS: u64 = 2_000;
+
+/// An event as the handler is told of it, which is not always as it is.
+pub(crate) fn event_as_told(bug: Option<Bug>, event: &QueuedMessage) -> QueuedMessage {
+    let mut told = event.clone();
+    if bug == Some(Bug::EventTimeIsIgnored) {
+        told.body = told.body.replace("timestampUtc", "unread");
+    }
+    told
+}
+
+impl EventQueue for Planted<'_> {
+    async fn send_events(
+        &self,
+        bodies: &[String],
+        correlation_id: &str,
+    ) -> Result<Vec<EventSent>, StoreError> {
+        self.inner.send_events(bodies, correlation_id).await
+    }
+}
 
 impl TrustStore for Planted<'_> {
     async fn trust(&self, question: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
@@ -91,7 +111,7 @@ impl AccessStore for Planted<'_> {
         if self.has(Bug::YesLeavesNothing) {
             let (agent, access_hash) = (agent.clone(), access_hash.to_owned());
             let forget = move |world: &mut World| {
-                world.let_in_until(&agent, until_ms);
+                world.let_in_by(&agent, accepted_at_ms, until_ms);
                 world.tables.access.entry(agent).or_default().remove(&access_hash);
                 Ok(())
             };

@@ -78,4 +78,5 @@ found! {
     list_is_ignored: ListIsIgnored by RevokedIsCut;
     yes_leaves_nothing: YesLeavesNothing by EndedIsCut;
     event_is_seen_once: EventIsSeenOnce by EndedIsCut, RevokedIsCut;
+    event_time_is_ignored: EventTimeIsIgnored by NewerSocketSurvives;
 }
