@@ -13,6 +13,7 @@ use backbone::stores::SourceQueue;
 use serde_json::Value;
 
 use crate::delivery_checks::deliver_frame_id;
+use crate::invocation::Function;
 use crate::ledger::{CountedEnd, Excuse, Invariant, Violation};
 use crate::queue::{Content, Message};
 use crate::sockets::SocketState;
@@ -283,13 +284,14 @@ impl World {
         }
     }
 
-    /// A function closes a socket (I7).
-    pub(crate) fn check_closing(&mut self, connection_id: &str) {
+    /// A function closes a socket (I7). An agent's newest is closed when it is revoked, by whoever comes to it, and when
+    /// its session has ended, by `registry-events`.
+    pub(crate) fn check_closing(&mut self, function: Function, connection_id: &str) {
         let Some(agent) = self.sockets.agent(connection_id).cloned() else { return };
         let connection = ConnectionRef { agent, connection_id: connection_id.to_owned(), connected_at_ms: 0 };
         let agent = &connection.agent;
-        let may_be_closed =
-            self.tables.revoked.contains_key(agent) || self.may_be_of_ended_session(agent, connection_id);
+        let may_be_closed = self.tables.revoked.contains_key(agent)
+            || (function == Function::RegistryEvents && self.may_be_of_ended_session(agent, connection_id));
         if self.tables.row_of(&connection).is_some() && !may_be_closed {
             self.violated(
                 Invariant::NewerSocketSurvives,

@@ -180,9 +180,9 @@ impl Gateway for Invocation {
     }
 
     async fn close(&self, connection_id: &str) -> Result<Closed, StoreError> {
-        let (connection_id, who) = (connection_id.to_owned(), self.name());
+        let (connection_id, who, function) = (connection_id.to_owned(), self.name(), self.function);
         self.call(Operation::Close, move |world| {
-            world.check_closing(&connection_id);
+            world.check_closing(function, &connection_id);
             let closed = world.sockets.close(&connection_id);
             world.note(|| format!("{who}: close {connection_id}: {closed:?}"));
             world.schedule.changed();

@@ -85,6 +85,8 @@ pub enum Bug {
     ListIsIgnored,
     /// A yes that is taken back leaves nothing behind.
     YesLeavesNothing,
+    /// A yes of the next session counts as one of the session that ended.
+    NextSessionIsCutToo,
     /// An event that is to be looked at again is deleted.
     EventIsSeenOnce,
     /// When a session has ended is not looked at, but when its event was sent.
@@ -93,7 +95,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -135,6 +137,7 @@ impl Bug {
         Self::OpeningCountsAsCut,
         Self::ListIsIgnored,
         Self::YesLeavesNothing,
+        Self::NextSessionIsCutToo,
         Self::EventIsSeenOnce,
         Self::EventTimeIsIgnored,
     ];

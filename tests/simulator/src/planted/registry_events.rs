@@ -13,7 +13,7 @@ use backbone::stores::{
 use backbone::trust::{PairSide, RegistryRows, TrustAnswer, TrustQuestion};
 
 use super::{Bug, Planted};
-use crate::invocation::Function;
+use crate::invocation::{Function, Invocation};
 use crate::operation::Operation;
 use crate::world::World;
 
@@ -117,11 +117,28 @@ impl AccessStore for Planted<'_> {
             };
             return self.inner.call(Operation::TakeBackAccess, forget).await;
         }
+        // What the handler was told of a yes is not what its row says.
+        let is_misread = self.has(Bug::NextSessionIsCutToo);
+        let stored_ms = is_misread.then(|| self.inner.accepted_at_ms(agent, access_hash)).flatten();
+        let accepted_at_ms = stored_ms.unwrap_or(accepted_at_ms);
         self.inner.take_back_access(agent, access_hash, accepted_at_ms, until_ms).await
     }
 
     async fn remembered_access(&self, agent: &AgentDid) -> Result<Vec<RememberedYes>, StoreError> {
-        self.inner.remembered_access(agent).await
+        let mut yeses = self.inner.remembered_access(agent).await?;
+        if self.has(Bug::NextSessionIsCutToo) {
+            for yes in &mut yeses {
+                yes.accepted_at_ms = 0;
+            }
+        }
+        Ok(yeses)
+    }
+}
+
+impl Invocation {
+    /// When the registry said a yes, as its row says it.
+    fn accepted_at_ms(&self, agent: &AgentDid, access_hash: &str) -> Option<u64> {
+        self.sim.with(|world| Some(world.tables.access.get(agent)?.get(access_hash)?.accepted_at_ms))
     }
 }
 
