@@ -3,7 +3,7 @@
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::Poll;
 
 use backbone::limits::OPERATION_MS_MAX;
@@ -65,6 +65,8 @@ pub(crate) struct Invocation {
     /// How far this instance's clock is ahead.
     ahead_ms: u64,
     state: AtomicU8,
+    /// An operation of it has failed, or panicked.
+    has_failed: AtomicBool,
 }
 
 /// What an operation does to the world; an error is the service's own.
@@ -77,7 +79,8 @@ impl Invocation {
             let skew_ms = world.profile.skew_ms;
             (world.invocations, world.now_ms(), world.rng.between(0, skew_ms))
         });
-        Self { sim: sim.clone(), function, number, begun_ms, ahead_ms, state: AtomicU8::new(ALIVE) }
+        let (state, has_failed) = (AtomicU8::new(ALIVE), AtomicBool::new(false));
+        Self { sim: sim.clone(), function, number, begun_ms, ahead_ms, state, has_failed }
     }
 
     /// Runs a handler to its end. `None` if the invocation did not live to see it.
@@ -125,6 +128,24 @@ impl Invocation {
 
     /// The same with a fate that is decided already.
     pub(crate) async fn call_with<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        fate: Fate,
+        effect: impl FnOnce(&mut World) -> Effect<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let answer = self.carry_out(operation, fate, effect).await;
+        if answer.is_err() {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// Whether anything it has asked for has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    async fn carry_out<T: Send + 'static>(
         &self,
         operation: Operation,
         fate: Fate,
@@ -197,6 +218,7 @@ impl Invocation {
             Fate::Freezes => self.die(operation, FROZEN, "freezes").await,
             Fate::Panics => {
                 self.note(operation, "panics");
+                self.has_failed.store(true, Ordering::Relaxed);
                 // Not `panic!`: the hook would write a message for each of thousands of them.
                 resume_unwind(Box::new("injected panic"))
             }

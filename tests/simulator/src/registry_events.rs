@@ -4,7 +4,7 @@ use backbone::auth::Issuer;
 use backbone::delivery::{QueuedMessage, Verdict};
 use backbone::did::AgentDid;
 use backbone::events::{EventSettings, handle_events};
-use backbone::metrics::Tally;
+use backbone::metrics::{Metric, Tally};
 use backbone::reconcile::RegistryWatch;
 use backbone::registry_event::RegistryEvent;
 use backbone::stores::SourceQueue;
@@ -52,8 +52,13 @@ async fn handle(sim: &Sim, watch: &RegistryWatch, batch: &[QueuedMessage]) {
     let told: Vec<_> = batch.iter().map(|event| planted::event_as_told(bug, event)).collect();
     let handled = handle_events(&outside, watch, SETTINGS, &told, &tally);
     let Some(mut verdicts) = invocation.run(&tally, handled).await else { return };
-    if bug == Some(Bug::EventIsSeenOnce) {
-        verdicts.fill(Verdict::Done);
+    let has_failed = invocation.has_failed();
+    // A socket that was only opening is a reason of its own to look again.
+    let is_opening = tally.of(Metric::CutRetried) > 0;
+    match bug {
+        Some(Bug::FailedEventIsDeleted) if has_failed => verdicts.fill(Verdict::Done),
+        Some(Bug::EventIsSeenOnce) if !has_failed && !is_opening => verdicts.fill(Verdict::Done),
+        Some(_) | None => {}
     }
     sim.with(|world| {
         for (event, verdict) in batch.iter().zip(verdicts) {
@@ -164,8 +169,6 @@ pub(crate) fn check_revoked(world: &mut World) {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-
-    use backbone::metrics::Metric;
 
     use super::*;
     use crate::executor::Executor;

@@ -87,7 +87,9 @@ pub enum Bug {
     YesLeavesNothing,
     /// A yes of the next session counts as one of the session that ended.
     NextSessionIsCutToo,
-    /// An event that is to be looked at again is deleted.
+    /// An event that failed is deleted.
+    FailedEventIsDeleted,
+    /// An event that ended a session is deleted without the second look.
     EventIsSeenOnce,
     /// When a session has ended is not looked at, but when its event was sent.
     EventTimeIsIgnored,
@@ -95,7 +97,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -138,6 +140,7 @@ impl Bug {
         Self::ListIsIgnored,
         Self::YesLeavesNothing,
         Self::NextSessionIsCutToo,
+        Self::FailedEventIsDeleted,
         Self::EventIsSeenOnce,
         Self::EventTimeIsIgnored,
     ];

@@ -78,6 +78,7 @@ found! {
     list_is_ignored: ListIsIgnored by RevokedIsCut;
     yes_leaves_nothing: YesLeavesNothing by EndedIsCut;
     next_session_is_cut_too: NextSessionIsCutToo by NewerSocketSurvives;
-    event_is_seen_once: EventIsSeenOnce by EndedIsCut, RevokedIsCut;
+    failed_event_is_deleted: FailedEventIsDeleted by EndedIsCut, RevokedIsCut;
+    event_is_seen_once: EventIsSeenOnce by EndedIsCut;
     event_time_is_ignored: EventTimeIsIgnored by NewerSocketSurvives;
 }
