@@ -105,6 +105,7 @@ async fn open(sim: &Sim, dialler: &mut Dialler) -> Option<ConnectionRef> {
     sim.sleep(opening_ms).await;
     sim.with(|world| {
         world.note(|| format!("{} is open", connection.connection_id));
+        world.check_opening(&connection.agent, &connection.connection_id);
         world.sockets.set(&connection.connection_id, SocketState::Open);
     });
     Some(connection)

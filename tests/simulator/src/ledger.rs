@@ -134,6 +134,8 @@ pub(crate) struct Ledger {
     pub(crate) let_in_until_ms: BTreeMap<AgentDid, u64>,
     /// Events that were sent again in the place of one that has few receives left.
     pub(crate) begun_anew: BTreeSet<String>,
+    /// The latest session of an agent whose end has been dealt with: its event has left the queue.
+    pub(crate) sessions_done: BTreeMap<AgentDid, u64>,
     /// What ended so, by frame and time: a state leaves its mailbox and the queue, and is counted once.
     pub(crate) ends: BTreeSet<(CountedEnd, Id, u64)>,
     /// What was let pass, by frame and time.

@@ -91,6 +91,7 @@ fn delete(world: &mut World, event: &QueuedMessage) {
         Ok(RegistryEvent::SessionEnded { .. })
             if world.ledger.begun_anew.contains(&body) && is_kept(world, &body) => {}
         Ok(RegistryEvent::SessionEnded { agent, .. }) => {
+            world.note_session_done(&agent, &body);
             world.schedule.happen_in(HANDSHAKES_OVER_MS, move |world| {
                 world.check_session_ended(&agent, &body);
             });

@@ -212,7 +212,27 @@ impl World {
             .is_some_and(|((_, connected_ms), until_ms)| connected_ms <= until_ms + AUTHORIZER_MS_MAX)
     }
 
-    /// The event that ended a session has left its queue: the agent's newest socket is of a later one.
+    /// The event that ended a session has left its queue: no socket of that opens any more.
+    pub(crate) fn note_session_done(&mut self, agent: &AgentDid, event: &str) {
+        let Some(ended) = ended_session(event) else { return };
+        let done = self.ledger.sessions_done.entry(agent.clone()).or_default();
+        *done = ended.max(*done);
+    }
+
+    /// A socket opens.
+    pub(crate) fn check_opening(&mut self, agent: &AgentDid, connection_id: &str) {
+        let done = self.ledger.sessions_done.get(agent).copied();
+        let origin = self
+            .sockets
+            .origin(connection_id)
+            .filter(|_| self.sockets.is(connection_id, SocketState::Opening));
+        if origin.zip(done).is_some_and(|((session, _), done)| session <= done) {
+            let what = format!("{connection_id} opens although the event was handled");
+            self.violated(Invariant::EndedIsCut, what);
+        }
+    }
+
+    /// The event that ended a session left its queue some time ago: the agent's newest socket is of a later one.
     pub(crate) fn check_session_ended(&mut self, agent: &AgentDid, event: &str) {
         let newest = self.newest.get(agent).filter(|id| self.sockets.is(id, SocketState::Open));
         let Some((connection_id, ended)) = newest.cloned().zip(ended_session(event)) else { return };

@@ -85,6 +85,8 @@ pub enum Bug {
     ListIsIgnored,
     /// A yes that is taken back leaves nothing behind.
     YesLeavesNothing,
+    /// A yes that was taken back stands again after a while.
+    YesComesBack,
     /// A yes of the next session counts as one of the session that ended.
     NextSessionIsCutToo,
     /// An event that failed is deleted.
@@ -97,7 +99,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -139,6 +141,7 @@ impl Bug {
         Self::OpeningCountsAsCut,
         Self::ListIsIgnored,
         Self::YesLeavesNothing,
+        Self::YesComesBack,
         Self::NextSessionIsCutToo,
         Self::FailedEventIsDeleted,
         Self::EventIsSeenOnce,

@@ -6,6 +6,7 @@ use backbone::connection::ConnectionRow;
 use backbone::delivery::QueuedMessage;
 use backbone::did::AgentDid;
 use backbone::id::Id;
+use backbone::limits::ACCESS_OUTAGE_MS;
 use backbone::stores::{
     AccessAnswer, AccessStore, ConnectionPages, ConnectionStore, CrlSnapshot, EventQueue, EventSent,
     LiveAgents, Registry, RememberedYes, Revoking, StoreError, TrustChanges, TrustStore,
@@ -19,6 +20,9 @@ use crate::world::World;
 
 /// How long a handler with [`Bug::ConnectionIsReadFirst`] takes from one thing to the other, in milliseconds.
 const SLOW_MS: u64 = 2_000;
+
+/// How long after its time a yes that was taken back stands again with [`Bug::YesComesBack`], in milliseconds.
+const COMES_BACK_AFTER_MS: u64 = 60_000;
 
 /// An event as the handler is told of it, which is not always as it is.
 pub(crate) fn event_as_told(bug: Option<Bug>, event: &QueuedMessage) -> QueuedMessage {
@@ -41,7 +45,11 @@ impl EventQueue for Planted<'_> {
 
 impl TrustStore for Planted<'_> {
     async fn trust(&self, question: &TrustQuestion) -> Result<TrustAnswer, StoreError> {
-        self.inner.trust(question).await
+        let mut answer = self.inner.trust(question).await?;
+        if self.has(Bug::YesComesBack) && answer.access_accepted_at_ms.is_none() {
+            answer.access_accepted_at_ms = self.inner.taken_back_long_ago(question);
+        }
+        Ok(answer)
     }
 
     async fn agent_revoked(&self, agent: &AgentDid) -> Result<bool, StoreError> {
@@ -136,6 +144,17 @@ impl AccessStore for Planted<'_> {
 }
 
 impl Invocation {
+    /// The yes to an access token, if it was taken back some time ago and would be good for an outage.
+    fn taken_back_long_ago(&self, question: &TrustQuestion) -> Option<u64> {
+        self.sim.with(|world| {
+            let now_ms = world.now_ms();
+            let yes = world.tables.access.get(&question.agent)?.get(question.access_hash.as_ref()?)?;
+            let is_long_ago = yes.is_taken_back && yes.until_ms + COMES_BACK_AFTER_MS < now_ms;
+            let is_good = now_ms < yes.accepted_at_ms + ACCESS_OUTAGE_MS;
+            (is_long_ago && is_good).then_some(yes.accepted_at_ms)
+        })
+    }
+
     /// When the registry said a yes, as its row says it.
     fn accepted_at_ms(&self, agent: &AgentDid, access_hash: &str) -> Option<u64> {
         self.sim.with(|world| Some(world.tables.access.get(agent)?.get(access_hash)?.accepted_at_ms))

@@ -77,6 +77,7 @@ found! {
     opening_counts_as_cut: OpeningCountsAsCut by RevokedIsCut, NewerSocketSurvives;
     list_is_ignored: ListIsIgnored by RevokedIsCut;
     yes_leaves_nothing: YesLeavesNothing by EndedIsCut;
+    yes_comes_back: YesComesBack by EndedIsCut;
     next_session_is_cut_too: NextSessionIsCutToo by NewerSocketSurvives;
     failed_event_is_deleted: FailedEventIsDeleted by EndedIsCut, RevokedIsCut;
     event_is_seen_once: EventIsSeenOnce by EndedIsCut;
