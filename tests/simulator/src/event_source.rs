@@ -72,7 +72,7 @@ async fn consume(sim: &Sim, settings: &DeliverySettings, source: SourceQueue, ba
         Some(_) | None => {}
     }
     sim.with(|world| {
-        world.check_counts(&batch, &tally);
+        world.check_counts(&batch, &tally, invocation.begun_ms);
         for (message, verdict) in batch.iter().zip(verdicts) {
             match verdict {
                 Verdict::Done => delete(world, source, message, invocation.begun_ms),

@@ -59,6 +59,8 @@ pub enum Bug {
     PushHasNoTimeout,
     /// Two states that one receipt had within a millisecond share one item of the mailbox.
     MailboxKeysCollide,
+    /// A receipt whose socket is opening passes for the end of a drain.
+    ReceiptEndsADrain,
     /// A delivery that was pushed is not looked at again.
     RepeatIsForgotten,
     /// An acknowledgement removes somebody else's delivery.
@@ -99,7 +101,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::RetryIsForgotten,
         Self::FailedPushCountsAsTaken,
         Self::GoneCountsAsTaken,
@@ -128,6 +130,7 @@ impl Bug {
         Self::StoredStateIsIgnored,
         Self::PushHasNoTimeout,
         Self::MailboxKeysCollide,
+        Self::ReceiptEndsADrain,
         Self::PeersReceiptsAreBelieved,
         Self::PeersMayCloseSockets,
         Self::PeersDeadLettersGoAstray,

@@ -64,6 +64,7 @@ found! {
     stored_state_is_ignored: StoredStateIsIgnored by RepetitionsAreAlike, NeverRegresses;
     push_has_no_timeout: PushHasNoTimeout by InTime;
     mailbox_keys_collide: MailboxKeysCollide by NothingIsLost;
+    receipt_ends_a_drain: ReceiptEndsADrain by NothingIsLost;
     peers_receipts_are_believed: PeersReceiptsAreBelieved by OnlyToItsSender;
     peers_may_close_sockets: PeersMayCloseSockets by NewerSocketSurvives, NothingIsLost;
     peers_dead_letters_go_astray: PeersDeadLettersGoAstray by OnlyToItsSender, NewerSocketSurvives, NothingIsLost;
