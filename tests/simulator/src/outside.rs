@@ -125,15 +125,18 @@ impl World {
             return push;
         }
         let agent = self.sockets.agent(connection_id).cloned();
-        let receipt = agent.as_ref().and_then(|agent| read_frame(frame, agent)).map(|(_, receipt)| receipt);
-        let is_cursed = receipt.is_some_and(|receipt| self.cursed.contains(&receipt.request_id));
+        let read = agent.as_ref().and_then(|agent| read_frame(frame, agent));
+        let is_cursed = read.as_ref().is_some_and(|(_, receipt)| self.cursed.contains(&receipt.request_id));
+        let delivery_frame_id = deliver_frame_id(frame);
         if self.chance(self.profile.push_forbidden) {
             return Push::Forbidden;
         }
-        if self.chance(self.profile.push_too_large) || (is_cursed && self.chance(300)) {
+        let is_too_large = self.chance(self.profile.push_too_large) || (is_cursed && self.chance(300));
+        let frame_id = read.map(|(id, _)| id).or(delivery_frame_id);
+        if frame_id.map_or(is_too_large, |id| *self.too_large.entry(id).or_insert(is_too_large)) {
             return Push::TooLarge;
         }
-        let is_delivery = deliver_frame_id(frame).is_some();
+        let is_delivery = delivery_frame_id.is_some();
         let is_lost = self.chance(self.profile.push_lost);
         if is_lost {
             // Taken all the same, for a socket that nobody reads any more.

@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) operations: Vec<Operation>,
     /// Messages whose receipts can never be pushed while the faults last.
     pub(crate) cursed: BTreeSet<Id>,
+    /// Whether API Gateway finds a frame too large, by the frame's id: it does so each time or never.
+    pub(crate) too_large: BTreeMap<Id, bool>,
     /// Agents whose connectors die of receipt frames.
     pub(crate) frail: BTreeSet<AgentDid>,
     /// The retention may be over within the run, after which a repetition is news again.
@@ -96,6 +98,7 @@ impl World {
             forced: None,
             operations: Vec::new(),
             cursed: BTreeSet::new(),
+            too_large: BTreeMap::new(),
             frail: BTreeSet::new(),
             forgets: false,
             invocations: 0,
