@@ -168,8 +168,9 @@ pub const HANDSHAKE_MS_MAX: u64 = AUTHORIZER_MS_MAX + CONNECTION_MS_MAX + CLOCKS
 /// Somebody may read a yes for so long after somebody else has begun to take it back.
 pub const ACCESS_TAKE_BACK_MS: u64 = OPERATION_MS_MAX + CLOCKS_APART_MS;
 /// A session may live for so long after the time of the event that tells of its end: the registry sends it in a transaction
-/// that ends later, and its clock may be behind.
-pub const EVENT_TIME_EARLY_MS_MAX: u64 = 60_000;
+/// that ends later, and its clock may be behind, by as much as the clock of somebody who signs. Rather a later session is cut,
+/// whose agent comes back at once, than one that has ended kept.
+pub const EVENT_TIME_EARLY_MS_MAX: u64 = PROOF_SKEW_S_MAX * 1_000;
 /// That a yes was taken back is remembered for so long: API Gateway has ended by then what was opened on it.
 pub const ACCESS_TAKEN_BACK_KEPT_S: u64 = 2 * 60 * 60;
 /// How far the clocks of AWS and of functions may be apart.
