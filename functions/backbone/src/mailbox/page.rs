@@ -89,6 +89,12 @@ fn fate(waiting: &Waiting, state: &DeliveryState, now_ms: u64) -> Fate {
         (Standing::New | Standing::RepeatOfWaiting, _) => {
             StoredReceipt { receipt: receipt.clone(), pushed_at_ms: None, expires_at_s: waiting.expires_at_s }
         }
+        // A drain may have died that had pushed this after the stored state, which has only been said again since.
+        (Standing::Overtaken | Standing::OtherRecipient, Some(row))
+            if row.is_said_again_since_push() && !row.is_expired(now_s) =>
+        {
+            row.clone()
+        }
         (Standing::RepeatOfPushed | Standing::Overtaken | Standing::OtherRecipient, _) => {
             return Fate::Settled(Metric::MailboxSettled);
         }
@@ -141,7 +147,7 @@ async fn push_page<O: DeliveryOutside>(
         let fate = fate(&waiting, state, outside.now_ms());
         let receipt = waiting.receipt;
         let latest = match fate {
-            Fate::Push(latest) if !pushed.contains(&receipt.frame_id()) => latest,
+            Fate::Push(latest) if !pushed.contains(&latest.receipt.frame_id()) => latest,
             fate @ (Fate::Push(_) | Fate::Settled(_)) => {
                 // The same state twice in one mailbox: whoever moved it on has died before removing the older item.
                 tally.count(if let Fate::Settled(metric) = fate { metric } else { Metric::MailboxSettled });
@@ -151,9 +157,16 @@ async fn push_page<O: DeliveryOutside>(
         };
         match push_receipt(outside, &latest.receipt, live, tally).instrument(span).await? {
             Attempt::Taken => {
-                tally.count(Metric::MailboxDrained);
-                tally.measure(Measure::MailboxAge, outside.now_ms().saturating_sub(receipt.processed_at_ms));
-                pushed.insert(receipt.frame_id());
+                if latest.receipt.frame_id() == receipt.frame_id() {
+                    tally.count(Metric::MailboxDrained);
+                    tally.measure(
+                        Measure::MailboxAge,
+                        outside.now_ms().saturating_sub(receipt.processed_at_ms),
+                    );
+                } else {
+                    tally.count(Metric::MailboxSettled);
+                }
+                pushed.insert(latest.receipt.frame_id());
                 let row = StoredReceipt::pushed(latest.receipt, outside.now_ms(), latest.expires_at_s);
                 settled.push(Settled { receipt, pushed: Some(row) });
             }
