@@ -21,6 +21,8 @@ use acceptance::connector::{ReceivedReceipt, Session};
 use acceptance::eventually::{STUCK_AFTER, eventually_progressing};
 use acceptance::stack::Stack;
 
+use crate::fixture::Duo;
+
 /// `long` selects [`Scale::LONG`]. Set by `cargo xtask test --long`.
 const SCALE_VARIABLE: &str = "BACKBONE_ENDURANCE";
 
@@ -99,11 +101,12 @@ async fn queue_emptied(stack: &Stack) {
     .await;
 }
 
-/// How many dead letters there are.
-async fn dead_letters(stack: &Stack) -> u64 {
-    let depth = stack.receipts_dlq().depth().await.unwrap();
-    // One that somebody looks at is hidden for a moment.
-    depth.visible + depth.in_flight
+/// The dead letters about a pair.
+async fn dead_letters(duo: &Duo) -> Vec<String> {
+    // Another test's message may die meanwhile.
+    let letters = duo.stack.messages(&duo.stack.outputs.receipts_dlq_url).await.unwrap();
+    let bodies = letters.into_iter().map(|letter| letter.body);
+    bodies.filter(|body| body.contains(duo.sender.did())).collect()
 }
 
 /// The duration that `share` percent of `durations` do not exceed.
